@@ -1,0 +1,1 @@
+"""Shared by the five papers: operators, metrics, files, training plumbing. Imports no paper folder."""

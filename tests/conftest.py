@@ -1,0 +1,27 @@
+from pathlib import Path
+
+import pytest
+import torch
+
+HERE = Path(__file__).parent
+
+
+def pytest_addoption(parser):
+    parser.addoption("--goldens", default=str(HERE / "goldens"), help="folder of reference cases")
+
+
+def pytest_collection_modifyitems(items):
+    if torch.cuda.is_available():
+        return
+    for item in items:
+        if item.get_closest_marker("gpu"):
+            item.add_marker(pytest.mark.skip(reason="no CUDA device here"))
+
+
+@pytest.fixture(scope="session")
+def real_data():
+    """Folder of real clips beside the checkout; tests that need it are skipped where it is not."""
+    folder = HERE.parent.parent / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip(f"no real clips at {folder}")
+    return folder
