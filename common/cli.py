@@ -1,0 +1,105 @@
+"""The command line that all papers share: strict parsing, the common flags, one-line errors."""
+
+import argparse
+import dataclasses
+import difflib
+import os
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+
+
+class UsageError(Exception):
+    """The command line asks for something that cannot be; ends in exit code 2."""
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse without abbreviations, whose unknown flag is an error that names the nearest known one."""
+
+    def __init__(self, **options):
+        super().__init__(allow_abbrev=False, formatter_class=argparse.ArgumentDefaultsHelpFormatter, **options)
+
+    def parse_args(self, args: Sequence[str] | None = None, namespace=None):
+        """As argparse's; the error for an unknown flag names the nearest known one."""
+        known, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            flags = [flag for action in self._actions for flag in action.option_strings]
+            near = difflib.get_close_matches(unknown[0].split("=")[0], flags, n=1, cutoff=0.5)
+            self.error(f"unknown argument {unknown[0]}" + (f"; did you mean {near[0]}?" if near else "; see --help"))
+        return known
+
+    def error(self, message: str):
+        raise UsageError(message)
+
+
+def add_common_arguments(parser: argparse.ArgumentParser) -> None:
+    """The flags that every paper's run.py takes, beside the paper's own."""
+    keep = argparse.SUPPRESS  # absent unless given, so that a preset is overridden only on purpose
+    group = parser.add_argument_group("every paper")
+    group.add_argument("--data_root", default="./datasets", help="folder of the data sets")
+    group.add_argument("--log_root", default="./logs", help="folder of the run folders")
+    group.add_argument("--device", default="auto", help="cpu, cuda, cuda:1, or auto: cuda where there is one")
+    group.add_argument("--amp", default=keep, choices=("off", "bf16", "fp16"), help="automatic mixed precision")
+    group.add_argument("--compile", default=keep, action="store_true", help="torch.compile the network")
+    group.add_argument("--seed", dest="manual_seed", type=int, default=keep, help="of every random draw")
+    group.add_argument("--input", help="a video file, a folder of frames or a quoted glob: run the model on it")
+    group.add_argument("--output", help="video file or folder to write")
+    group.add_argument("--overwrite", action="store_true", help="replace an --output that is there")
+    group.add_argument("--tile", type=int, help="side of the tiles in pixels, for frames too large for memory")
+    group.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE", help="override a preset's field")
+    group.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    # Launchers append these; the environment tells the rank.
+    group.add_argument("--local_rank", "--local-rank", type=int, help=argparse.SUPPRESS)
+
+
+def override(config, assignments: Sequence[str]):
+    """Apply `--set FIELD=VALUE` to a frozen dataclass; the value is read as the type of the field's present value.
+
+    Raises:
+        UsageError: no such field, or a value of another type.
+    """
+    names = [field.name for field in dataclasses.fields(config)]
+    for assignment in assignments:
+        name, equals, text = assignment.partition("=")
+        if not equals or name not in names:
+            near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+            raise UsageError(f"--set {assignment}: expected FIELD=VALUE" + (f"; did you mean {near[0]}?" if near else ""))
+        old = getattr(config, name)
+        try:
+            config = dataclasses.replace(config, **{name: _read_like(text, old)})
+        except ValueError as error:
+            raise UsageError(f"--set {assignment}: expected a value like {old!r}") from error
+    return config
+
+
+def _read_like(text: str, old):
+    if isinstance(old, bool):
+        return {"true": True, "1": True, "false": False, "0": False}[text.lower()] if text.lower() in (
+            "true", "1", "false", "0") else _refuse()
+    if isinstance(old, tuple):
+        kind = type(old[0]) if old else float
+        return tuple(kind(part) for part in text.strip("()[] ").split(",") if part.strip())
+    return type(old)(text)
+
+
+def _refuse():
+    raise ValueError
+
+
+def run(main: Callable[[list[str]], int | None], argv: list[str] | None = None) -> int:
+    """Run `main`; an expected error becomes one line and an exit code: 2 for usage, 1 for the rest.
+
+    `--debug` shows the traceback. Errors that are ours to mend (a bug) always show it.
+    """
+    argv = sys.argv[1:] if argv is None else argv
+    try:
+        return main(argv) or 0
+    except (UsageError, ValueError, OSError, ArithmeticError) as error:
+        if "--debug" in argv:
+            traceback.print_exc()
+        if int(os.environ.get("RANK", "0")) == 0 or "--debug" in argv or isinstance(error, OSError):
+            print(f"error: {' '.join(str(error).split())}", file=sys.stderr, flush=True)
+        return 2 if isinstance(error, UsageError) else 1
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130

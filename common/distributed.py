@@ -1,0 +1,108 @@
+"""Several processes, started by torchrun or torch.distributed.launch: gloo on CPU, nccl on CUDA."""
+
+import os
+from dataclasses import dataclass
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from common.cli import UsageError
+
+
+@dataclass(frozen=True)
+class Processes:
+    """This process among all: rank 0 of 1 unless a launcher said otherwise."""
+
+    rank: int
+    world_size: int
+    device: torch.device
+
+    @property
+    def is_main(self) -> bool:
+        """Whether this is the one that prints and writes."""
+        return self.rank == 0
+
+    def sum(self, values: list[float]) -> list[float]:
+        """Add up each value over all processes, in float64."""
+        if self.world_size == 1:
+            return values
+        total = torch.tensor(values, dtype=torch.float64, device=self.device)
+        dist.all_reduce(total)
+        return total.tolist()
+
+    def any(self, *flags: bool) -> list[bool]:
+        """For each flag, whether it is set in any process."""
+        return [count > 0 for count in self.sum([float(flag) for flag in flags])]
+
+    def gather(self, value: object) -> list:
+        """The plain value of every process, in rank order, in every process."""
+        if self.world_size == 1:
+            return [value]
+        values = [None] * self.world_size
+        dist.all_gather_object(values, value)
+        return values
+
+    def broadcast(self, value: object) -> object:
+        """Rank 0's plain value, in every process."""
+        if self.world_size == 1:
+            return value
+        box = [value]
+        dist.broadcast_object_list(box, src=0)
+        return box[0]
+
+    def wait(self) -> None:
+        """Go on when every process got here."""
+        if self.world_size > 1:
+            dist.barrier()
+
+
+def choose_device(name: str, local_rank: int = 0) -> torch.device:
+    """`auto`, `cpu`, `cuda` or `cuda:N` as a device; several processes take one CUDA device each.
+
+    Raises:
+        UsageError: there is no such device.
+    """
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise UsageError(f"--device {name}: expected auto, cpu, cuda or cuda:N") from error
+    if device.type == "cuda":
+        index = device.index if device.index is not None else local_rank
+        if index >= torch.cuda.device_count():
+            raise UsageError(f"--device {name}: there are {torch.cuda.device_count()} CUDA devices; use --device cpu")
+        torch.cuda.set_device(index)
+        return torch.device("cuda", index)
+    return device
+
+
+def start(use: bool, device: str) -> Processes:
+    """Join the other processes if `use` (the flag -dist); else be the only one.
+
+    Raises:
+        UsageError: -dist without a launcher, or a launcher without -dist.
+    """
+    world_size = int(os.environ.get("WORLD_SIZE", "1"))
+    if not use:
+        if world_size > 1:
+            raise UsageError(f"started as one of {world_size} processes: add -dist")
+        return Processes(0, 1, choose_device(device))
+    if "RANK" not in os.environ:
+        raise UsageError("-dist needs a launcher: torchrun --nproc_per_node=2 pvdnet/run.py ... -dist")
+    local_rank = int(os.environ.get("LOCAL_RANK", "0"))
+    chosen = choose_device(device, local_rank)
+    dist.init_process_group("nccl" if chosen.type == "cuda" else "gloo")
+    return Processes(dist.get_rank(), dist.get_world_size(), chosen)
+
+
+def stop() -> None:
+    """Leave the group, if there is one."""
+    if dist.is_initialized():
+        dist.destroy_process_group()
+
+
+def to_device(batch: dict[str, Tensor], device: torch.device) -> dict[str, Tensor]:
+    """Move every tensor of a batch."""
+    return {key: value.to(device, non_blocking=True) for key, value in batch.items()}

@@ -1,0 +1,327 @@
+"""Write procedural clips in the on-disk layouts of the real data sets, so that every reader runs with no download.
+
+python datasets/make_synthetic.py --layout DVD --clips 8 --test_clips 2 --frames 40 --size 320x192
+"""
+
+import argparse
+import json
+import multiprocessing
+import os
+import shutil
+import signal
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+if not __package__:
+    sys.path[0] = str(Path(__file__).resolve().parent.parent)
+
+import cv2
+import numpy as np
+from tqdm import tqdm
+
+from common.degrade import downsample_bd, downsample_bi
+from common.flow_io import write_flow
+from common.image import to_uint8, write_bytes, write_image
+from common.synthetic import Scene
+
+VERSION = 1  # raise it whenever the same parameters give other pixels
+MARKER = ".synthetic"
+SPLITS = ("train", "test")
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One job. `number` counts from 0 within its split, `position` over the clips of its folder."""
+
+    layout: str
+    split: str
+    number: int
+    position: int
+    frames: int
+    height: int
+    width: int
+    seed: int
+
+    def scene(self) -> tuple[Scene, np.random.Generator]:
+        """Drawn from seed, layout, split and number: test clips never repeat training clips."""
+        key = (self.seed, list(LAYOUTS).index(self.layout), SPLITS.index(self.split), self.number)
+        rng = np.random.default_rng(key)
+        return Scene(rng, self.height, self.width, LAYOUTS[self.layout].pace), rng
+
+
+def write_dvd(folder: Path, clip: Clip) -> None:
+    scene, rng = clip.scene()
+    exposure = rng.uniform(0.6, 1)  # of the time between two frames, the same over a video
+    for t in range(clip.frames):
+        video, name = folder / f"video_{clip.number:04d}", f"{t:05d}.jpg"
+        write_image(video / "input" / name, blurred(scene, t, exposure), quality=95)
+        write_image(video / "GT" / name, sharp(scene, t), quality=95)
+
+
+def write_nah(folder: Path, clip: Clip) -> None:
+    scene, _ = clip.scene()
+    for t in range(clip.frames):  # GoPro blurs are means of windows that follow each other without a gap
+        video, name = folder / f"video_{clip.number:04d}", f"{t:06d}.png"
+        write_image(video / "blur_gamma" / name, blurred(scene, t, 1.0))
+        write_image(video / "sharp" / name, sharp(scene, t))
+
+
+def write_vimeo(folder: Path, clip: Clip) -> None:
+    scene, _ = clip.scene()
+    for t in range(clip.frames):
+        write_image(folder / "sequences" / vimeo_name(clip.position) / f"im{t + 1}.png", sharp(scene, t))
+
+
+def vimeo_name(position: int) -> str:
+    return f"{position // 1000 + 1:05d}/{position % 1000 + 1:04d}"
+
+
+def write_vid4(folder: Path, clip: Clip) -> None:
+    scene, _ = clip.scene()
+    for t in range(clip.frames):
+        frame, name = sharp(scene, t), Path(f"video_{clip.number:04d}", f"{t:08d}.png")
+        write_image(folder / "GT" / name, frame)
+        write_image(folder / "BIx4" / name, downsample_bi(frame, scale=4))
+        write_image(folder / "BDx4" / name, downsample_bd(frame, kind="bd", scale=4))
+
+
+def write_gopro240(folder: Path, clip: Clip) -> None:
+    scene, _ = clip.scene()
+    for t in range(clip.frames):
+        write_image(folder / clip.split / f"GOPR{clip.number:04d}_11_00" / f"{t + 1:06d}.png", sharp(scene, t))
+
+
+def write_sintel(folder: Path, clip: Clip) -> None:
+    scene, _ = clip.scene()
+    for t in range(clip.frames):
+        clean, final, flow, occlusions = (
+            folder / "training" / kind / f"scene_{clip.number:04d}" / f"frame_{t + 1:04d}"
+            for kind in ("clean", "final", "flow", "occlusions")
+        )
+        write_image(clean.with_suffix(".png"), sharp(scene, t))
+        write_image(final.with_suffix(".png"), blurred(scene, t, 0.5))
+        if t + 1 < clip.frames:
+            motion, hidden = scene.flow(t, t + 1)
+            write_flow(flow.with_suffix(".flo"), motion)
+            _, gray_png = cv2.imencode(".png", hidden.astype(np.uint8) * 255)
+            write_bytes(occlusions.with_suffix(".png"), gray_png.tobytes())
+
+
+def write_chairs(folder: Path, clip: Clip) -> None:
+    scene, _ = clip.scene()
+    stem = f"{clip.position + 1:05d}"
+    for t in range(2):
+        write_image(folder / "data" / f"{stem}_img{t + 1}.ppm", sharp(scene, t))
+    write_flow(folder / "data" / f"{stem}_flow.flo", scene.flow(0, 1)[0])
+
+
+def sharp(scene: Scene, time: float) -> np.ndarray:
+    return to_uint8(scene.render(time))
+
+
+def blurred(scene: Scene, time: float, exposure: float) -> np.ndarray:
+    return to_uint8(scene.blurred(time, exposure, scene.samples(time, exposure)))
+
+
+def vimeo_lists(prefix: str) -> Callable[[Path, list[Clip]], None]:
+    def write(folder: Path, clips: list[Clip]) -> None:
+        for split in SPLITS:
+            lines = [vimeo_name(clip.position) + "\n" for clip in clips if clip.split == split]
+            write_bytes(folder / f"{prefix}_{split}list.txt", "".join(lines).encode())
+
+    return write
+
+
+def vid4_list(folder: Path, clips: list[Clip]) -> None:
+    lines = [f"video_{clip.number:04d} {clip.frames} ({clip.height},{clip.width},3)\n" for clip in clips]
+    write_bytes(folder / "meta_info_Vid4_GT.txt", "".join(lines).encode())
+
+
+def chairs_list(folder: Path, clips: list[Clip]) -> None:
+    lines = [f"{SPLITS.index(clip.split) + 1}\n" for clip in clips]
+    write_bytes(folder / "chairs_split.txt", "".join(lines).encode())
+
+
+@dataclass(frozen=True)
+class Layout:
+    """`folders` maps the folder under the root to the splits in it; `pace` is how fast time runs, see `Scene`."""
+
+    folders: dict[str, tuple[str, ...]]
+    pace: float
+    write: Callable[[Path, Clip], None]
+    write_lists: Callable[[Path, list[Clip]], None] | None = None
+    frames: int | None = None  # where the format fixes their number
+
+
+# Blurred sets move fast enough for "blurry input" to score what it does on the real ones, 27 to 30 dB.
+LAYOUTS = {
+    "DVD": Layout({"train_DVD": ("train",), "test_DVD": ("test",)}, 2.5, write_dvd),
+    "nah": Layout({"train_nah": ("train",), "test_nah": ("test",)}, 2.5, write_nah),
+    "vimeo_triplet": Layout({"vimeo_triplet": SPLITS}, 1.2, write_vimeo, vimeo_lists("tri"), frames=3),
+    "vimeo_septuplet": Layout({"vimeo_septuplet": SPLITS}, 1.0, write_vimeo, vimeo_lists("sep"), frames=7),
+    "vid4": Layout({"Vid4": ("test",)}, 0.6, write_vid4, vid4_list),
+    "gopro240": Layout({"GOPRO_Large_all": SPLITS}, 2.5 / 8, write_gopro240),
+    "sintel": Layout({"MPI-Sintel": ("train",)}, 2.0, write_sintel),
+    "chairs": Layout({"FlyingChairs": SPLITS}, 2.5, write_chairs, chairs_list, frames=2),
+}
+
+
+def clips_of(name: str, splits: tuple[str, ...], options: argparse.Namespace) -> list[Clip]:
+    frames = LAYOUTS[name].frames or options.frames
+    counts = {"train": options.clips, "test": options.test_clips}
+    numbers = [(split, number) for split in splits for number in range(counts[split])]
+    return [
+        Clip(name, split, number, position, frames, options.height, options.width, options.seed)
+        for position, (split, number) in enumerate(numbers)
+    ]
+
+
+def marker_of(clips: list[Clip], splits: tuple[str, ...]) -> dict:
+    clip = clips[0]
+    return {
+        "made_by": "datasets/make_synthetic.py",
+        "version": VERSION,
+        "layout": clip.layout,
+        "clips": {split: sum(c.split == split for c in clips) for split in splits},
+        "frames": clip.frames,
+        "size": f"{clip.width}x{clip.height}",
+        "seed": clip.seed,
+    }
+
+
+def count_files(folder: Path) -> int:
+    return sum(len(files) for _, _, files in os.walk(folder))
+
+
+def is_made(target: Path, marker: dict, force: bool) -> bool:
+    """Whether `target` already holds exactly this set.
+
+    Raises:
+        ValueError: it holds something else that must not be overwritten.
+    """
+    if not os.path.lexists(target):
+        return False
+    try:
+        found = json.loads((target / MARKER).read_text())
+        files = found.pop("files")
+    except (OSError, ValueError, KeyError, AttributeError):
+        raise ValueError(f"{target} was not made by this script: move it away or choose another --root") from None
+    if found == marker and files == count_files(target):
+        return True
+    if force:
+        return False
+    if found == marker:
+        raise ValueError(f"{target} has lost some of its {files} files: --force makes it again")
+    differing = [f"{key} {found.get(key)}" for key in marker if found.get(key) != marker[key]]
+    raise ValueError(f"{target} was made with other parameters ({', '.join(differing)}): --force replaces it")
+
+
+def start_worker() -> None:
+    cv2.setNumThreads(1)  # the processes share the cores already
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+
+
+def write_clip(job: tuple[Path, Clip]) -> None:
+    folder, clip = job
+    LAYOUTS[clip.layout].write(folder, clip)
+
+
+def make(name: str, options: argparse.Namespace) -> None:
+    """Write the folders of one layout that are missing; each appears under its name only when it is complete."""
+    layout, started = LAYOUTS[name], time.perf_counter()
+    wanted = {}  # target: (temporary folder, clips, marker)
+    for folder, splits in layout.folders.items():
+        target, clips = options.root / folder, clips_of(name, splits, options)
+        marker = marker_of(clips, splits)
+        if is_made(target, marker, options.force):
+            print(f"{name}: {target} is there already")
+        else:
+            wanted[target] = (target.with_name(f".{folder}.{os.getpid()}.tmp"), clips, marker)
+    jobs = [(temporary, clip) for temporary, clips, _ in wanted.values() for clip in clips]
+    if not jobs:
+        return
+    try:
+        run_jobs(jobs, name, min(options.workers, len(jobs)))
+        for target, (temporary, clips, marker) in wanted.items():
+            if layout.write_lists:
+                layout.write_lists(temporary, clips)
+            marker["files"] = count_files(temporary) + 1
+            write_bytes(temporary / MARKER, json.dumps(marker, indent=1).encode())
+            if target.exists():  # made by this script, and --force was given
+                shutil.rmtree(target)
+            temporary.rename(target)
+    finally:
+        for temporary, _, _ in wanted.values():
+            shutil.rmtree(temporary, ignore_errors=True)
+    seconds = time.perf_counter() - started
+    frames = sum(clip.frames for _, clip in jobs)
+    where = ", ".join(map(str, wanted))
+    print(
+        f"{name}: {len(jobs)} clips, {frames} frames in {seconds:.1f} s, {len(jobs) / seconds:.2f} clips/s, in {where}"
+    )
+
+
+def run_jobs(jobs: list[tuple[Path, Clip]], name: str, workers: int) -> None:
+    if workers == 1:
+        cv2.setNumThreads(1)
+        for job in tqdm(jobs, name, unit="clip"):
+            write_clip(job)
+        return
+    with multiprocessing.get_context("spawn").Pool(workers, start_worker) as pool:
+        for _ in tqdm(pool.imap_unordered(write_clip, jobs), name, len(jobs), unit="clip"):
+            pass
+
+
+def parse(arguments: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
+    parser.error = lambda message: parser.exit(2, f"make_synthetic: {message}\n")
+    parser.add_argument("--layout", default="DVD", choices=[*LAYOUTS, "all"])
+    parser.add_argument("--clips", type=int, default=8, help="clips for training (default 8)")
+    parser.add_argument("--test_clips", type=int, default=2, help="clips for testing, never the same (default 2)")
+    parser.add_argument("--frames", type=int, default=40, help="frames a clip, where the format leaves it open")
+    parser.add_argument("--size", default="320x192", metavar="WxH", help="of the frames (default 320x192)")
+    parser.add_argument("--seed", type=int, default=0, help="the same seed gives the same bytes")
+    parser.add_argument("--root", type=Path, default=Path("datasets"), help="where the folders go (default ./datasets)")
+    parser.add_argument("--workers", type=int, default=len(os.sched_getaffinity(0)), help="processes (default: cores)")
+    parser.add_argument("--force", action="store_true", help="replace folders that this script made before")
+    options = parser.parse_args(arguments)
+    try:
+        options.width, options.height = (int(number) for number in options.size.split("x"))
+    except ValueError:
+        parser.error(f"--size {options.size}: expected WxH, as in 320x192")
+    if min(options.width, options.height) < 32 or options.width % 4 or options.height % 4:
+        parser.error(f"--size {options.size}: expected multiples of 4 from 32 up")
+    for flag, least in (("clips", 1), ("test_clips", 1), ("frames", 1), ("seed", 0), ("workers", 1)):
+        if getattr(options, flag) < least:
+            parser.error(f"--{flag} {getattr(options, flag)}: expected {least} or more")
+    return options
+
+
+def main() -> int:
+    options = parse()
+    names = list(LAYOUTS) if options.layout == "all" else [options.layout]
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that temporary folders are removed
+    try:
+        for name in names:  # every refusal comes before the first clip
+            for folder, splits in LAYOUTS[name].folders.items():
+                clips = clips_of(name, splits, options)
+                is_made(options.root / folder, marker_of(clips, splits), options.force)
+        for name in names:
+            make(name, options)
+    except ValueError as error:
+        print(f"make_synthetic: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        print(f"make_synthetic: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("make_synthetic: interrupted, the unfinished set was removed", file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,189 @@
+"""Every setting of PVDNet in one dataclass, the command line, and how the two meet.
+
+A preset is a file in `configs/` with `config = Config(...)`. What the command line gives wins over the preset; testing
+with `--mode` alone takes the settings that the run folder has saved.
+"""
+
+import argparse
+import dataclasses
+import importlib.util
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from common import cli
+
+HERE = Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class Config:
+    """Settings of a run; the defaults are those of the published code, whose names they keep."""
+
+    project: str = "PVDNet_TOG2021"  # parent folder of the runs
+    mode: str = "PVDNet_DVD"  # name of the run and of its checkpoints
+    config: str = "config_PVDNet"  # the preset's file in configs/
+    network: str = "PVDNet"  # file in models/archs
+    trainer: str = "trainer"  # file in models/trainers
+    data: str = "DVD"  # DVD, nah; for testing also random
+    manual_seed: int = 0
+    is_verbose: bool = False  # a line per iteration
+    save_sample: bool = False  # sample pictures while training
+
+    PV_ksize: int = 5  # window of the pixel volume
+    fix_BIMNet: bool = True  # BIMNet is loaded and frozen; else trained along
+    BIMNet_ckpt: str = "ckpt/BIMNet.pytorch"  # the frozen BIMNet; empty: random weights, or what is trained along
+    wi: float = 1.0  # gain of the Xavier initialisation
+
+    batch_size: int = 8  # per process
+    thread_num: int = -1  # loader workers; -1: as many as the batch has samples
+    height: int = 256  # of the random crop, pixels
+    width: int = 256
+    frame_itr_num: int = 13  # frames deblurred in a row per sample, one optimiser step each
+    noise_sigma: float = 5e-5  # of the noise on half of the training frames, range [0, 1]
+
+    total_itr: int = 600_000  # optimiser steps
+    lr_init: float = 1e-4
+    beta1: float = 0.9
+    weight_decay: float = 0.01  # decoupled
+    gc: float = 1.0  # gradients are clipped to this norm
+    LRS: str = "CA"  # CA: cosine annealing with restarts; LD: stepwise decay
+    T_period: tuple[int, ...] = (50_000, 100_000, 150_000, 150_000, 150_000)  # CA, steps
+    restarts: tuple[int, ...] = (50_000, 150_000, 300_000, 450_000)  # CA, steps
+    restart_weights: tuple[float, ...] = (1.0, 1.0, 1.0, 1.0)  # CA
+    eta_min: float = 1e-7  # CA
+    decay_period: tuple[int, ...] = (400_000,)  # LD, steps
+    decay_rate: float = 0.25  # LD
+    amp: str = "off"  # off, bf16, fp16
+    compile: bool = False
+
+    max_ckpt_num: int = 100  # checkpoints kept, best first
+    write_ckpt_every_epoch: int = 4
+    write_log_every_itr: int = 16  # sample pictures every so many iterations
+    refresh_image_log_every_epoch: int = 65  # older sample pictures are deleted
+
+    def __post_init__(self):
+        """Refuse settings that contradict each other."""
+        cycles = len(self.T_period)
+        if self.LRS not in ("CA", "LD"):
+            raise cli.UsageError(f"-LRS {self.LRS}: expected CA or LD")
+        if len(self.restarts) != cycles - 1 or len(self.restart_weights) != cycles - 1:
+            raise cli.UsageError(
+                f"{cycles} entries in T_period need {cycles - 1} in restarts and restart_weights, "
+                f"found {len(self.restarts)} and {len(self.restart_weights)}"
+            )
+        if min(self.height, self.width) < 32 or self.height % 4 or self.width % 4:
+            raise cli.UsageError(f"crop of {self.width}x{self.height}: expected multiples of 4, at least 32")
+
+    def to_json(self) -> str:
+        """The text that the run folder keeps in config/config.txt."""
+        return json.dumps(dataclasses.asdict(self), indent=4)
+
+
+def from_json(path: Path) -> Config:
+    """Read a run folder's config/config.txt.
+
+    Raises:
+        ValueError: it is not one of ours.
+    """
+    try:
+        values = json.loads(path.read_text())
+        return Config(**{key: tuple(v) if isinstance(v, list) else v for key, v in values.items()})
+    except (TypeError, AttributeError, json.JSONDecodeError) as error:
+        raise ValueError(f"{path}: not a saved config of this version ({error}); name a preset with --config") from error
+
+
+def plugin_names(folder: str) -> list[str]:
+    """Names that --config, --trainer or --network may take: the files of `folder` that define what it needs."""
+    return sorted(path.stem for path in (HERE / folder).glob("*.py") if path.stem != "__init__")
+
+
+def check_plugin(flag: str, folder: str, name: str) -> str:
+    """Return `name` if `folder` has such a file.
+
+    Raises:
+        UsageError: it has not; the line lists what there is.
+    """
+    if name not in plugin_names(folder):
+        raise cli.UsageError(f"{flag} {name}: no file pvdnet/{folder}/{name}.py; there are {', '.join(plugin_names(folder))}")
+    return name
+
+
+def preset(name: str) -> Config:
+    """The `config` of `configs/<name>.py`."""
+    check_plugin("--config", "configs", name)
+    config = importlib.import_module(f"pvdnet.configs.{name}").config
+    return dataclasses.replace(config, config=name)
+
+
+def build_parser() -> cli.Parser:
+    """Flags of the published code under their names and short forms, and those of every paper."""
+    parser = cli.Parser(prog="pvdnet/run.py", description="PVDNet: train, evaluate, or deblur your own video.")
+    keep = argparse.SUPPRESS
+    add = parser.add_argument
+    add("--is_train", action="store_true", help="train; else evaluate, or deblur --input")
+    add("--config", help="preset: a file in pvdnet/configs; testing without it reads the run folder's saved one")
+    add("--mode", default="PVDNet_DVD", help="name of the run: its log folder, the prefix of its checkpoints")
+    add("--project", default="PVDNet_TOG2021", help="parent folder of the runs in --log_root")
+    add("-data", "--data", default=keep, choices=("DVD", "nah", "random"), help="random: test_frames without truth")
+    add("-LRS", "--learning_rate_scheduler", dest="LRS", default=keep, choices=("CA", "LD"), help="CA cosine, LD steps")
+    add("-b", "--batch_size", type=int, default=keep, help="samples per process")
+    add("-trainer", "--trainer", default=keep, help="file in pvdnet/models/trainers")
+    add("-net", "--network", default=keep, help="file in pvdnet/models/archs")
+    add("-r", "--resume", help="epoch to go on from, or auto: the newest state, or the start where there is none")
+    add("-dl", "--delete_log", action="store_true", help="delete the run folder first; -r switches it off")
+    add("-lr", "--lr_init", type=float, default=keep, help="first learning rate")
+    add("-th", "--thread_num", type=int, default=keep, help="loader workers; as many as the batch has samples")
+    add("-dist", "--dist", action="store_true", help="one of several processes of torchrun")
+    add("-vs", "--is_verbose", action="store_true", default=keep, help="print a line per iteration")
+    add("-ss", "--save_sample", action="store_true", default=keep, help="save sample pictures (training)")
+    add("-wi", "--weights_init", dest="wi", type=float, default=keep, help="gain of the Xavier initialisation")
+    add("-gc", "--gc", type=float, default=keep, help="norm that gradients are clipped to")
+    add("-proc", "--proc", default="proc", help="a label for your process list; changes nothing")
+    add("-ckpt_name", "--ckpt_name", help="checkpoint of the run, by file name")
+    add("-ckpt_abs_name", "--ckpt_abs_name", help="checkpoint by path; wins over --ckpt_name")
+    add("-ckpt_epoch", "--ckpt_epoch", type=int, help="checkpoint of the run, by epoch; wins over both")
+    add("-ckpt_sc", "--ckpt_sc", "--ckpt_score", dest="ckpt_sc", action="store_true",
+        help="the run's checkpoint with the best validation score; else the most recent one")  # fmt: skip
+    add("-eval_mode", "--eval_mode", default="quan", help="label in the score file")
+    add("--protocol", nargs="+", default=["pvdnet_code", "pvdnet_paper"], choices=("pvdnet_code", "pvdnet_paper"),
+        help="how to score: as the published code, as the paper's MATLAB scripts")  # fmt: skip
+    add("--identity", action="store_true", help="score or write the blurry input itself, without a network")
+    add("--parity", action="store_true", help="with --input: crop to multiples of 4 and leave BIMNet's rest out, "
+        "as the published code does; else pad")  # fmt: skip
+    cli.add_common_arguments(parser)
+    return parser
+
+
+def parse(argv: list[str]) -> tuple[argparse.Namespace, Config]:
+    """Options of this run, and the settings.
+
+    Raises:
+        UsageError: a flag is unknown, has a wrong value, or contradicts another.
+    """
+    options = build_parser().parse_args(argv)
+    saved = Path(options.log_root, options.project, options.mode, "config", "config.txt")
+    if options.config:
+        config = preset(options.config)
+    elif saved.is_file() and not (options.is_train and options.delete_log and not options.resume):
+        config = from_json(saved)
+    elif options.mode.startswith("PVDNet_large"):
+        config = preset("config_PVDNet_large")
+    elif options.mode in ("PVDNet_DVD", "PVDNet_nah"):
+        config = preset("config_PVDNet")
+    else:
+        raise cli.UsageError(f"--mode {options.mode} has no saved config: add --config, one of {', '.join(plugin_names('configs'))}")
+    given = {field.name: getattr(options, field.name) for field in dataclasses.fields(Config) if hasattr(options, field.name)}
+    given |= {"config": config.config}
+    config = cli.override(dataclasses.replace(config, **given), options.set)
+    check_plugin("--network", "models/archs", config.network)
+    check_plugin("--trainer", "models/trainers", config.trainer)
+    if options.is_train and (options.input or options.identity):
+        raise cli.UsageError("--is_train does not go with --input or --identity")
+    if bool(options.input) != bool(options.output):
+        raise cli.UsageError("--input and --output go together")
+    if options.is_train and config.data == "random":
+        raise cli.UsageError("--data random has no sharp frames: train on DVD or nah")
+    if options.resume not in (None, "auto") and not options.resume.isdigit():
+        raise cli.UsageError(f"-r {options.resume}: expected an epoch number or auto")
+    return options, config

@@ -1,0 +1,209 @@
+"""Evaluation: every frame of every test video through the recurrence, scored by named protocols, pictures written."""
+
+import shutil
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from common import checkpoint, distributed
+from common.image import to_uint8, write_image
+from common.metrics import psnr, ssim
+from common.protocols import PROTOCOLS
+from pvdnet.ckpt_manager import CheckpointManager
+from pvdnet.config import Config
+from pvdnet.data import Video, clip_frames, find_videos, validation_videos
+from pvdnet.koehler import koehler_scores
+from pvdnet.models.deblurnet import DeblurNet
+from pvdnet.models.trainers.trainer import AMP_TYPES
+
+
+@dataclass(frozen=True)
+class FrameScore:
+    """One line of a score file."""
+
+    video: int
+    frame: int
+    file: str
+    psnr: float
+    ssim: float
+    seconds: float
+
+
+def protocol_scores(name: str, result: np.ndarray, gt: np.ndarray) -> tuple[float, float]:
+    """PSNR in dB and SSIM of one frame.
+
+    Args:
+        name: a protocol of `common/protocols.py`: "pvdnet_code" or "pvdnet_paper".
+        result: HxWx3 float, about [0, 1], as the network gives it.
+        gt: HxWx3 uint8.
+    """
+    protocol = PROTOCOLS[name]
+    if protocol.alignment == "koehler":
+        return koehler_scores(gt, to_uint8(result))[:2]
+    truth = gt.astype(np.float32) / 255
+    return psnr(result, truth, peak=protocol.peak), ssim(result, truth, kind=protocol.ssim, peak=protocol.peak)
+
+
+def load_network(options, config: Config, device: torch.device) -> tuple[DeblurNet | None, Path | None]:
+    """The network that the options ask for with its weights, ready to run, and the checkpoint's path.
+
+    Both are None under `--identity`.
+    """
+    if options.identity:
+        return None, None
+    folder = Path(options.log_root, config.project, config.mode, "checkpoint/train/epoch")
+    path = CheckpointManager(folder, config.mode, config.max_ckpt_num).select(
+        name=options.ckpt_name, abs_name=options.ckpt_abs_name, epoch=options.ckpt_epoch, by_score=options.ckpt_sc
+    )
+    network = DeblurNet(config.network, config.PV_ksize)
+    checkpoint.load_strict(network, checkpoint.load(path), path)
+    network.to(device).eval()
+    if device.type == "cuda":
+        network.to(memory_format=torch.channels_last)
+    if config.compile:
+        network.compile()
+    return network, path
+
+
+def deblur(network: DeblurNet | None, frames: list[torch.Tensor], memory: torch.Tensor, amp: str) -> torch.Tensor:
+    """One step of the recurrence; without a network the blurry frame itself."""
+    if network is None:
+        return frames[1]
+    with torch.inference_mode(), torch.autocast(frames[1].device.type, AMP_TYPES.get(amp), enabled=amp != "off"):
+        return network(*frames, memory)["result"].float()
+
+
+def evaluate(options, config: Config) -> int:
+    """Evaluate by the command line's options and the settings; returns the exit code."""
+    if config.network == "BIMNet" and not options.identity:
+        return _evaluate_BIMNet(options, config)
+    processes = distributed.start(options.dist, options.device)
+    try:
+        network, path = load_network(options, config, processes.device)
+        name = path.stem if path else "identity"
+        videos = find_videos(options.data_root, config.data, "test")
+        results = Path(options.log_root, config.project, config.mode, "result/quanti_quali", name)
+        pictures = processes.broadcast(_new_folder(results / config.data) if processes.is_main else None)
+        scores: dict[str, list[FrameScore]] = {protocol: [] for protocol in options.protocol}
+        with ThreadPoolExecutor(2) as pool:
+            for number in validation_videos(len(videos), processes.rank, processes.world_size):
+                for protocol, score, text in _video(network, videos, number, options, config, pictures, pool, processes):
+                    scores[protocol].append(score)
+                    print(text, flush=True)
+        everyone = processes.gather(scores)
+        if processes.is_main:
+            if path:
+                shutil.copy(path, results / path.name)
+            for protocol in options.protocol:
+                lines = sorted((score for part in everyone for score in part[protocol]), key=lambda s: (s.video, s.frame))
+                _write_scores(lines, videos, protocol, name, options, config, results, pictures)
+            print(f"pictures and scores: {pictures}")
+        return 0
+    finally:
+        distributed.stop()
+
+
+def _new_folder(parent: Path) -> Path:
+    """A folder named by the minute, made; numbered where there is one already."""
+    stamp = time.strftime("%Y_%m_%d_%H%M")
+    folder, number = parent / stamp, 2
+    while folder.exists():
+        folder, number = parent / f"{stamp}_{number}", number + 1
+    folder.mkdir(parents=True)
+    return folder
+
+
+def _video(network, videos: list[Video], number: int, options, config: Config, pictures: Path, pool, processes):
+    """Deblur one video; yields a protocol's name, a frame's score and its line."""
+    video, memory, jobs = videos[number], None, []
+    device = processes.device
+    for index, frames, gt in clip_frames(video):
+        frames = [frame.to(device) for frame in frames]
+        memory = frames[1] if memory is None else memory
+        began = time.perf_counter()
+        memory = deblur(network, frames, memory, config.amp)
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        seconds = time.perf_counter() - began
+        result = memory[0].permute(1, 2, 0).cpu().numpy()
+        shown = {"input": to_uint8(frames[1][0].permute(1, 2, 0).cpu().numpy()), "output": to_uint8(result)}
+        if gt is not None:
+            shown["gt"] = gt
+        stem = video.blurry[index].stem
+        for kind, picture in shown.items():
+            for suffix in ("png", "jpg"):
+                target = pictures / suffix / kind / video.name / f"{stem}.{suffix}"
+                jobs.append(pool.submit(write_image, target, picture))
+        for protocol in options.protocol if gt is not None else ():
+            if index < PROTOCOLS[protocol].first:
+                continue
+            score = FrameScore(number, index, video.blurry[index].name, *protocol_scores(protocol, result, gt), seconds)
+            label = "" if protocol == "pvdnet_code" else f" {protocol}"
+            yield protocol, score, _line(score, videos, options, config) + label
+        if gt is None:
+            print(f"[EVAL {options.eval_mode}|{config.data}|{video.name}][{index + 1}/{len(video)}] ({seconds:.5f} sec)")
+        while len(jobs) > 24:  # what waits to be written stays small
+            jobs.pop(0).result()
+    for job in jobs:
+        job.result()
+
+
+def _head(kind: str, videos: list[Video], number: int, options, config: Config) -> str:
+    return f"[{kind} {options.eval_mode}|{config.data}|{videos[number].name}][{number + 1}/{len(videos)}]"
+
+
+def _line(score: FrameScore, videos: list[Video], options, config: Config) -> str:
+    return (
+        f"{_head('EVAL', videos, score.video, options, config)}[{score.frame + 1}/{len(videos[score.video])}] "
+        f"{score.file} PSNR: {score.psnr:.5f}, SSIM: {score.ssim:.5f} ({score.seconds:.5f} sec)"
+    )
+
+
+def _mean(scores: list[FrameScore]) -> str:
+    parts = [np.mean([getattr(score, key) for score in scores]) for key in ("psnr", "ssim", "seconds")]
+    return "PSNR: {:.5f} SSIM: {:.5f} ({:.5f}sec)".format(*parts)
+
+
+def _write_scores(scores, videos, protocol, name, options, config, results: Path, pictures: Path) -> None:
+    """The score file: a line a frame, a mean a video, the mean of all frames last."""
+    if not scores:
+        return
+    lines = []
+    for number in range(len(videos)):
+        own = [score for score in scores if score.video == number]
+        lines += [_line(score, videos, options, config) for score in own]
+        if own:
+            lines.append(f"{_head('MEAN EVAL', videos, number, options, config)} {_mean(own)}")
+    lines.append(f"[TOTAL {name}|{config.data}] {_mean(scores)}")
+    file = f"score_{config.data}" + ("" if protocol == "pvdnet_code" else f"_{protocol}") + ".txt"
+    for folder in (results, pictures):
+        (folder / file).write_text("\n".join(lines) + "\n")
+    print(f"{lines[-1]} {len(scores)} frames, protocol {protocol}")
+
+
+def _evaluate_BIMNet(options, config: Config) -> int:
+    """How well BIMNet aligns the sharp frames of the test videos."""
+    from pvdnet.models.trainers.trainer_BIMNet import Trainer
+
+    processes = distributed.start(options.dist, options.device)
+    try:
+        folder = Path(options.log_root, config.project, config.mode, "checkpoint/train/epoch")
+        path = CheckpointManager(folder, config.mode, config.max_ckpt_num).select(
+            name=options.ckpt_name, abs_name=options.ckpt_abs_name, epoch=options.ckpt_epoch, by_score=options.ckpt_sc
+        )
+        trainer = Trainer(config, processes, fresh=False)
+        checkpoint.load_strict(trainer.network, checkpoint.load(path), path)
+        videos = find_videos(options.data_root, config.data, "test")
+        mine = [videos[n] for n in validation_videos(len(videos), processes.rank, processes.world_size)]
+        values = [value for value, _ in trainer.validate(mine, with_pictures=False)]
+        count, *sums = processes.sum([float(len(values))] + [sum(v[key] for v in values) for key in ("flow", "psnr")])
+        if processes.is_main:
+            flow, score = (total / count for total in sums)
+            print(f"[TOTAL {path.stem}|{config.data}] blur-invariant loss: {flow:.6f} alignment PSNR: {score:.5f} {count:.0f} frames")
+        return 0
+    finally:
+        distributed.stop()
