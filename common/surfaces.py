@@ -111,8 +111,8 @@ def colours(rng: np.random.Generator, spread: np.ndarray, mean: np.ndarray) -> n
     """
     n = len(spread)
     light = special.expit(mean[0] + spread * rng.normal(0, 1, n))[:, None]
-    warm = (mean[1] + spread * rng.laplace(0, 0.08, n))[:, None]
-    green = (mean[2] + spread * rng.laplace(0, 0.03, n))[:, None]
+    warm = (mean[1] + spread * rng.laplace(0, 0.08, n)).clip(-0.4, 0.4)[:, None]
+    green = (mean[2] + spread * rng.laplace(0, 0.03, n)).clip(-0.2, 0.2)[:, None]
     return np.clip(light * (1 + warm * (0.9, 0.1, -1.3) + green * (-0.8, 0.6, -0.4)), 0.01, 0.99)
 
 
@@ -136,7 +136,7 @@ def surface(rng: np.random.Generator, h: int, w: int, mean: np.ndarray, spread: 
             for _ in range(GRAINS)
         ]
     )  # 3 h w
-    strength = 0.09 * np.exp(rng.normal(0, 0.6))
+    strength = 0.075 * np.exp(rng.normal(0, 0.75))
     strength = (strength * np.exp(rng.normal(0, 0.7, count))).clip(max=0.4).astype(np.float32)
     kind = rng.integers(0, GRAINS, count)
     rows, columns = np.ogrid[: float(h), : float(w)]
@@ -164,7 +164,7 @@ def defocused(texture: np.ndarray, sigma: float, wrap: bool) -> np.ndarray:
 
 def lens_sigma(rng: np.random.Generator) -> float:
     """Half of the layers are in focus; the others are out of it by a little, seldom by much."""
-    return 0.38 + max(0.0, rng.normal(-0.2, 0.45))
+    return 0.36 + max(0.0, rng.normal(-0.25, 0.45))
 
 
 def cut_out(rng: np.random.Generator, radius: float, mood: np.ndarray) -> np.ndarray:

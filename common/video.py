@@ -152,9 +152,7 @@ class VideoReader(_Reader):
             frames = container.decode(stream)  # drains the decoder at the end, so the last frames come too
             while True:
                 # The decoder runs some frames ahead, so an error may belong to one a little later.
-                with _explained(
-                    f"frame {count} of {self.path}, or one soon after, cannot be decoded; cut or repair it"
-                ):
+                with _explained(f"frame {count} of {self.path} or one soon after is damaged; expected a whole file"):
                     frame = next(frames, None)
                 if frame is None:
                     break
@@ -290,6 +288,8 @@ class FolderWriter(_Writer):
         path.mkdir(parents=True, exist_ok=True)
 
     def _encode(self, image, index, time):
+        if self._names and index >= len(self._names):
+            raise ValueError(f"{self.path} gets more frames than the {len(self._names)} names given: give no names")
         write_image(self.path / (self._names[index] if self._names else f"{index:08d}.png"), image)
 
     def _finish(self, complete):
@@ -339,8 +339,8 @@ class VideoWriter(_Writer):
         if self._container is None:
             try:
                 self._start(*image.shape[:2])
-            except (ValueError, av.error.FFmpegError):
-                if not self._sound:
+            except (ValueError, av.error.FFmpegError) as error:
+                if not self._sound or isinstance(error, OSError):  # a full disk has nothing to do with the sound
                     raise
                 log.warning("%s cannot hold the input's sound, which is left out: .mkv holds any sound", self.path)
                 self._sound = None
@@ -398,7 +398,8 @@ class _Sound:
                 if packet.dts * packet.time_base - self._start > time:
                     return
                 shift = round(self._start / packet.time_base)
-                packet.pts, packet.dts = packet.pts - shift, packet.dts - shift
+                packet.dts -= shift
+                packet.pts = packet.dts if packet.pts is None else packet.pts - shift
                 packet.stream = self._streams[packet.stream.index]
                 yield packet
             self._next = next(self._packets, None)

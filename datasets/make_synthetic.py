@@ -158,12 +158,12 @@ class Layout:
 
 # Blurred sets move fast enough for "blurry input" to score what it does on the real ones, 27 to 30 dB.
 LAYOUTS = {
-    "DVD": Layout({"train_DVD": ("train",), "test_DVD": ("test",)}, 2.5, write_dvd),
-    "nah": Layout({"train_nah": ("train",), "test_nah": ("test",)}, 2.5, write_nah),
+    "DVD": Layout({"train_DVD": ("train",), "test_DVD": ("test",)}, 2.0, write_dvd),
+    "nah": Layout({"train_nah": ("train",), "test_nah": ("test",)}, 2.0, write_nah),
     "vimeo_triplet": Layout({"vimeo_triplet": SPLITS}, 1.2, write_vimeo, vimeo_lists("tri"), frames=3),
     "vimeo_septuplet": Layout({"vimeo_septuplet": SPLITS}, 1.0, write_vimeo, vimeo_lists("sep"), frames=7),
     "vid4": Layout({"Vid4": ("test",)}, 0.6, write_vid4, vid4_list),
-    "gopro240": Layout({"GOPRO_Large_all": SPLITS}, 2.5 / 8, write_gopro240),
+    "gopro240": Layout({"GOPRO_Large_all": SPLITS}, 2.0 / 8, write_gopro240),
     "sintel": Layout({"MPI-Sintel": ("train",)}, 2.0, write_sintel),
     "chairs": Layout({"FlyingChairs": SPLITS}, 2.5, write_chairs, chairs_list, frames=2),
 }

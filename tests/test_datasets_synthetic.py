@@ -105,22 +105,26 @@ def test_hidden_pixels_are_those_that_the_frames_contradict(scenes):
 def test_layers_come_back_without_being_seen_to_jump():
     """A layer that left the frame returns on the other side; at the moment of that jump nothing of it is visible."""
     jumps = 0
-    for seed in range(4):
+    for seed in range(2):
         scene = Scene(seed, 48, 64, pace=4)
         for layer in scene.layers[1:]:
-            times = np.arange(0, 200, 0.25)
-            shifts = np.stack([scene._jump(layer, time)[:2, 2] for time in times])
+
+            def shift(time, scene=scene, layer=layer):
+                return scene._jump(layer, scene._free_matrix(layer, time))[:2, 2]
+
+            times = np.arange(0, 100, 0.5)
+            shifts = np.stack([shift(time) for time in times])
             for index in np.flatnonzero((shifts[1:, 0] != shifts[:-1, 0]) | (shifts[1:, 1] != shifts[:-1, 1])):
                 low, high = times[index], times[index + 1]
                 while high - low > 1e-6:  # to the very moment
                     middle = (low + high) / 2
-                    same = np.allclose(scene._jump(layer, middle)[:2, 2], scene._jump(layer, low)[:2, 2])
+                    same = np.allclose(shift(middle), shift(low))
                     low, high = (middle, high) if same else (low, middle)
                 for time in (low, high):
-                    seen = scene._warp(layer, time, slice(3, 4))
+                    seen = scene._warp(layer, time, layer.alpha)
                     assert seen is None or seen[1].max() == 0
                 jumps += 1
-    assert jumps > 10
+    assert jumps > 5
 
 
 def test_blur_is_the_mean_in_linear_light(scenes):
