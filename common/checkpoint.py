@@ -67,8 +67,9 @@ def load(path: str | Path, device: torch.device | str = "cpu"):
             f"{path}: refused, it holds more than tensors and plain values, or is no checkpoint; "
             "only state dicts of tensors are loaded"
         ) from error
-    except (RuntimeError, EOFError, OSError, KeyError, ValueError) as error:
-        raise ValueError(f"{path}: broken or incomplete checkpoint ({str(error).splitlines()[0]}); get it again") from error
+    except Exception as error:  # over damaged bytes torch's reader ends in errors of any kind
+        what = " ".join([type(error).__name__, *str(error).splitlines()[:1]])
+        raise ValueError(f"{path}: broken or incomplete checkpoint ({what}); get it again") from error
 
 
 def state_dict(value: object, source: str | Path = "the checkpoint") -> dict[str, torch.Tensor]:
@@ -80,7 +81,9 @@ def state_dict(value: object, source: str | Path = "the checkpoint") -> dict[str
         ValueError: it is something else.
     """
     if not isinstance(value, dict) or not value or not all(isinstance(v, torch.Tensor) for v in value.values()):
-        raise ValueError(f"{source}: expected a state dict, names and tensors, found {type(value).__name__} of other things")
+        raise ValueError(
+            f"{source}: expected a state dict, names and tensors, found {type(value).__name__} of other things"
+        )
     if all(key.startswith("module.") for key in value):
         return {key.removeprefix("module."): tensor for key, tensor in value.items()}
     return dict(value)

@@ -63,7 +63,9 @@ def override(config, assignments: Sequence[str]):
         name, equals, text = assignment.partition("=")
         if not equals or name not in names:
             near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
-            raise UsageError(f"--set {assignment}: expected FIELD=VALUE" + (f"; did you mean {near[0]}?" if near else ""))
+            raise UsageError(
+                f"--set {assignment}: expected FIELD=VALUE" + (f"; did you mean {near[0]}?" if near else "")
+            )
         old = getattr(config, name)
         try:
             config = dataclasses.replace(config, **{name: _read_like(text, old)})
@@ -74,16 +76,14 @@ def override(config, assignments: Sequence[str]):
 
 def _read_like(text: str, old):
     if isinstance(old, bool):
-        return {"true": True, "1": True, "false": False, "0": False}[text.lower()] if text.lower() in (
-            "true", "1", "false", "0") else _refuse()
+        words = {"true": True, "1": True, "false": False, "0": False}
+        if text.lower() not in words:
+            raise ValueError
+        return words[text.lower()]
     if isinstance(old, tuple):
         kind = type(old[0]) if old else float
         return tuple(kind(part) for part in text.strip("()[] ").split(",") if part.strip())
     return type(old)(text)
-
-
-def _refuse():
-    raise ValueError
 
 
 def run(main: Callable[[list[str]], int | None], argv: list[str] | None = None) -> int:

@@ -23,7 +23,7 @@ def lock(folder: Path):
         UsageError: another run holds it.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    file = open(folder / ".lock", "a+")  # noqa: SIM115 (held open on purpose)
+    file = open(folder / ".lock", "a+")
     try:
         if os.name == "nt":
             import msvcrt
@@ -60,7 +60,7 @@ class RunLog:
         self._writers = {}
         if active:
             folder.mkdir(parents=True, exist_ok=True)
-            self._metrics = open(folder / "metrics.jsonl", "a")  # noqa: SIM115 (closed in close)
+            self._metrics = open(folder / "metrics.jsonl", "a")
 
     def _writer(self, split: str, kind: str):
         from torch.utils.tensorboard import SummaryWriter  # takes seconds to import: only runs that write pay

@@ -43,9 +43,9 @@ class CheckpointManager:
         lines = self.lines()
         before = {line.split()[0] for line in lines}
         line = " ".join([name, *(str(score) for score in scores)])
-        ranked = sorted(
-            [old for old in lines[:-1] if old.split()[0] != name] + [line], key=_rank, reverse=True
-        )[: self.max_ckpt_num]
+        ranked = sorted([old for old in lines[:-1] if old.split()[0] != name] + [line], key=_rank, reverse=True)[
+            : self.max_ckpt_num
+        ]
         self._write([*ranked, line])
         for dropped in before - {kept.split()[0] for kept in [*ranked, line]}:
             for kind in ("ckpt", "state"):

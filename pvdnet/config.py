@@ -8,12 +8,25 @@ import argparse
 import dataclasses
 import importlib.util
 import json
+import math
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from common import cli
 
 HERE = Path(__file__).parent
+CHOICES = {"data": ("DVD", "nah", "random"), "LRS": ("CA", "LD"), "amp": ("off", "bf16", "fp16")}
+COUNTS = (
+    "PV_ksize",
+    "batch_size",
+    "frame_itr_num",
+    "total_itr",
+    "max_ckpt_num",
+    "write_ckpt_every_epoch",
+    "write_log_every_itr",
+    "refresh_image_log_every_epoch",
+)
 
 
 @dataclass(frozen=True)
@@ -65,8 +78,21 @@ class Config:
     def __post_init__(self):
         """Refuse settings that contradict each other."""
         cycles = len(self.T_period)
-        if self.LRS not in ("CA", "LD"):
-            raise cli.UsageError(f"-LRS {self.LRS}: expected CA or LD")
+        for name, allowed in CHOICES.items():
+            if getattr(self, name) not in allowed:
+                raise cli.UsageError(f"{name} {getattr(self, name)}: expected {', '.join(allowed)}")
+        for name in COUNTS:
+            if getattr(self, name) < 1:
+                raise cli.UsageError(f"{name} {getattr(self, name)}: expected 1 or more")
+        for name in ("lr_init", "gc", "wi"):
+            if not 0 < getattr(self, name) < math.inf:
+                raise cli.UsageError(f"{name} {getattr(self, name)}: expected a positive number")
+        if self.thread_num < -1:
+            raise cli.UsageError(f"thread_num {self.thread_num}: expected -1 or more")
+        if self.PV_ksize % 2 == 0:
+            raise cli.UsageError(f"PV_ksize {self.PV_ksize}: expected an odd number")
+        if not re.fullmatch(r"[^\s./\\][^\s/\\]*", self.mode):  # names a folder, and files in a list with blanks
+            raise cli.UsageError(f"--mode {self.mode!r}: expected a name without blanks and slashes, no dot first")
         if len(self.restarts) != cycles - 1 or len(self.restart_weights) != cycles - 1:
             raise cli.UsageError(
                 f"{cycles} entries in T_period need {cycles - 1} in restarts and restart_weights, "
@@ -89,8 +115,10 @@ def from_json(path: Path) -> Config:
     try:
         values = json.loads(path.read_text())
         return Config(**{key: tuple(v) if isinstance(v, list) else v for key, v in values.items()})
-    except (TypeError, AttributeError, json.JSONDecodeError) as error:
-        raise ValueError(f"{path}: not a saved config of this version ({error}); name a preset with --config") from error
+    except (TypeError, AttributeError, ValueError) as error:  # ValueError: no JSON, or no text
+        raise ValueError(
+            f"{path}: not a saved config of this version ({error}); name a preset with --config"
+        ) from error
 
 
 def plugin_names(folder: str) -> list[str]:
@@ -105,7 +133,8 @@ def check_plugin(flag: str, folder: str, name: str) -> str:
         UsageError: it has not; the line lists what there is.
     """
     if name not in plugin_names(folder):
-        raise cli.UsageError(f"{flag} {name}: no file pvdnet/{folder}/{name}.py; there are {', '.join(plugin_names(folder))}")
+        there = ", ".join(plugin_names(folder))
+        raise cli.UsageError(f"{flag} {name}: no file pvdnet/{folder}/{name}.py; there are {there}")
     return name
 
 
@@ -125,8 +154,15 @@ def build_parser() -> cli.Parser:
     add("--config", help="preset: a file in pvdnet/configs; testing without it reads the run folder's saved one")
     add("--mode", default="PVDNet_DVD", help="name of the run: its log folder, the prefix of its checkpoints")
     add("--project", default="PVDNet_TOG2021", help="parent folder of the runs in --log_root")
-    add("-data", "--data", default=keep, choices=("DVD", "nah", "random"), help="random: test_frames without truth")
-    add("-LRS", "--learning_rate_scheduler", dest="LRS", default=keep, choices=("CA", "LD"), help="CA cosine, LD steps")
+    add("-data", "--data", default=keep, choices=CHOICES["data"], help="random: test_frames without truth")
+    add(
+        "-LRS",
+        "--learning_rate_scheduler",
+        dest="LRS",
+        default=keep,
+        choices=CHOICES["LRS"],
+        help="CA cosine, LD steps",
+    )
     add("-b", "--batch_size", type=int, default=keep, help="samples per process")
     add("-trainer", "--trainer", default=keep, help="file in pvdnet/models/trainers")
     add("-net", "--network", default=keep, help="file in pvdnet/models/archs")
@@ -148,6 +184,7 @@ def build_parser() -> cli.Parser:
     add("-eval_mode", "--eval_mode", default="quan", help="label in the score file")
     add("--protocol", nargs="+", default=["pvdnet_code", "pvdnet_paper"], choices=("pvdnet_code", "pvdnet_paper"),
         help="how to score: as the published code, as the paper's MATLAB scripts")  # fmt: skip
+    add("--fps", help="frame rate of an --output video made from a folder of frames, such as 25 or 24000/1001")
     add("--identity", action="store_true", help="score or write the blurry input itself, without a network")
     add("--parity", action="store_true", help="with --input: crop to multiples of 4 and leave BIMNet's rest out, "
         "as the published code does; else pad")  # fmt: skip
@@ -172,8 +209,10 @@ def parse(argv: list[str]) -> tuple[argparse.Namespace, Config]:
     elif options.mode in ("PVDNet_DVD", "PVDNet_nah"):
         config = preset("config_PVDNet")
     else:
-        raise cli.UsageError(f"--mode {options.mode} has no saved config: add --config, one of {', '.join(plugin_names('configs'))}")
-    given = {field.name: getattr(options, field.name) for field in dataclasses.fields(Config) if hasattr(options, field.name)}
+        there = ", ".join(plugin_names("configs"))
+        raise cli.UsageError(f"--mode {options.mode} has no saved config: add --config, one of {there}")
+    names = [field.name for field in dataclasses.fields(Config)]
+    given = {name: getattr(options, name) for name in names if hasattr(options, name)}
     given |= {"config": config.config}
     config = cli.override(dataclasses.replace(config, **given), options.set)
     check_plugin("--network", "models/archs", config.network)
@@ -182,6 +221,13 @@ def parse(argv: list[str]) -> tuple[argparse.Namespace, Config]:
         raise cli.UsageError("--is_train does not go with --input or --identity")
     if bool(options.input) != bool(options.output):
         raise cli.UsageError("--input and --output go together")
+    if options.tile is not None and options.tile < 1:
+        raise cli.UsageError(f"--tile {options.tile}: expected a side in pixels")
+    alone = config.network == "BIMNet"
+    if options.is_train and (alone, config.trainer) in ((True, "trainer"), (False, "trainer_BIMNet")):
+        raise cli.UsageError(f"--network {config.network} does not go with --trainer {config.trainer}")
+    if alone and not options.identity and (options.input or config.data == "random"):
+        raise cli.UsageError("BIMNet alone deblurs nothing: --input and --data random need a PVDNet")
     if options.is_train and config.data == "random":
         raise cli.UsageError("--data random has no sharp frames: train on DVD or nah")
     if options.resume not in (None, "auto") and not options.resume.isdigit():

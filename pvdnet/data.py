@@ -8,6 +8,7 @@ samples with any number of workers and after any resume.
 """
 
 import math
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ from common.image import crop_to_multiple, list_frames, read_image
 from common.windows import neighbour_indices
 
 SUBFOLDERS = {"DVD": ("input", "GT"), "nah": ("blur_gamma", "sharp")}
+_ODD_SIZE = "differs in size from the frame before; expected one size a video"
 REFINE = 4  # frames are cut to multiples of this: the network halves twice
 
 
@@ -52,7 +54,7 @@ def find_videos(data_root: str | Path, data: str, split: str) -> list[Video]:
             f"{root}: no such folder; set --data_root, download {data} (datasets/README.md), "
             f"or make clips: python datasets/make_synthetic.py --layout {'DVD' if data == 'random' else data}"
         )
-    folders = [folder for folder in sorted(root.rglob("*")) if folder.is_dir() and not _hidden(folder, root)]
+    folders = folders_under(root)
     if data == "random":
         videos = [Video(_name(folder, root), tuple(list_frames(folder)), ()) for folder in folders]
         videos = [video for video in videos if len(video)]
@@ -65,8 +67,13 @@ def find_videos(data_root: str | Path, data: str, split: str) -> list[Video]:
     return videos
 
 
-def _hidden(folder: Path, root: Path) -> bool:
-    return any(part.startswith((".", "@")) for part in folder.relative_to(root).parts)
+def folders_under(root: Path) -> list[Path]:
+    """Every folder below `root` in order, through links too; hidden ones and those of a NAS ('@eaDir') left out."""
+    found = []
+    for folder, names, _ in os.walk(root, followlinks=True):
+        names[:] = [name for name in names if not name.startswith((".", "@"))]
+        found += [Path(folder, name) for name in names]
+    return sorted(found)
 
 
 def _name(folder: Path, root: Path) -> str:
@@ -150,6 +157,8 @@ class TrainingClips(Dataset):
                 f"no video has {config.frame_itr_num} frames; the longest has {max(len(video) for video in videos)}: "
                 "use longer videos or a smaller --set frame_itr_num"
             )
+        for number in sorted({video for video, _ in self.items}):  # now, not after hours of training
+            check_crop(read_image(videos[number].blurry[0]).shape, config, videos[number])
 
     def __len__(self) -> int:
         return len(self.items)
@@ -164,9 +173,10 @@ class TrainingClips(Dataset):
         for index in window_frames(start, config.frame_itr_num, len(video)):
             blurry, sharp = read_pair(video, index)
             if crop is None:
-                size, crop = blurry.shape, random_crop(blurry.shape, config, draw, video)
+                check_crop(blurry.shape, config, video)  # a later frame may be smaller than the first
+                size, crop = blurry.shape, random_crop(blurry.shape, config, draw)
             elif blurry.shape != size:
-                raise ValueError(f"{video.blurry[index]}: differs in size from the frame before; expected one size a video")
+                raise ValueError(f"{video.blurry[index]}: {_ODD_SIZE}")
             frame = to_tensor(blurry[crop])
             if draw.random() < 0.5:
                 noise = draw.normal(0, config.noise_sigma, frame.shape).astype(np.float32)
@@ -176,19 +186,23 @@ class TrainingClips(Dataset):
         return {"input": torch.stack(frames), "gt": torch.stack(truths)}
 
 
-def random_crop(shape: tuple[int, ...], config, draw: np.random.Generator, video: Video) -> tuple[slice, slice]:
-    """A crop of the configured size, every position equally likely.
+def check_crop(shape: tuple[int, ...], config, video: Video) -> None:
+    """Refuse frames that are smaller than the crop.
 
     Raises:
-        ValueError: the frame is smaller than the crop.
+        ValueError: they are.
     """
-    rows, columns = shape[0] - config.height, shape[1] - config.width
-    if rows < 0 or columns < 0:
+    if shape[0] < config.height or shape[1] < config.width:
         raise ValueError(
             f"video {video.name}: frames of {shape[1]}x{shape[0]} are smaller than the crop of "
             f"{config.width}x{config.height}; use --set width=... --set height=..."
         )
-    top, left = int(draw.integers(rows + 1)), int(draw.integers(columns + 1))
+
+
+def random_crop(shape: tuple[int, ...], config, draw: np.random.Generator) -> tuple[slice, slice]:
+    """A crop of the configured size out of a frame that is not smaller, every position equally likely."""
+    top = int(draw.integers(shape[0] - config.height + 1))
+    left = int(draw.integers(shape[1] - config.width + 1))
     return slice(top, top + config.height), slice(left, left + config.width)
 
 
@@ -242,7 +256,7 @@ def clip_frames(video: Video, refine: int = REFINE) -> Iterator[tuple[int, list[
             if number not in window:
                 blurry, sharp = read_pair(video, number) if video.sharp else (read_image(video.blurry[number]), None)
                 if size not in (None, blurry.shape):
-                    raise ValueError(f"{video.blurry[number]}: differs in size from the frame before; expected one size a video")
+                    raise ValueError(f"{video.blurry[number]}: {_ODD_SIZE}")
                 size = blurry.shape
                 if min(size[:2]) < refine:
                     raise ValueError(f"{video.blurry[number]}: {size[1]}x{size[0]} pixels are too few")

@@ -91,7 +91,8 @@ def evaluate(options, config: Config) -> int:
         scores: dict[str, list[FrameScore]] = {protocol: [] for protocol in options.protocol}
         with ThreadPoolExecutor(2) as pool:
             for number in validation_videos(len(videos), processes.rank, processes.world_size):
-                for protocol, score, text in _video(network, videos, number, options, config, pictures, pool, processes):
+                scored = _video(network, videos, number, options, config, pictures, pool, processes.device)
+                for protocol, score, text in scored:
                     scores[protocol].append(score)
                     print(text, flush=True)
         everyone = processes.gather(scores)
@@ -99,8 +100,9 @@ def evaluate(options, config: Config) -> int:
             if path:
                 shutil.copy(path, results / path.name)
             for protocol in options.protocol:
-                lines = sorted((score for part in everyone for score in part[protocol]), key=lambda s: (s.video, s.frame))
-                _write_scores(lines, videos, protocol, name, options, config, results, pictures)
+                both = [score for part in everyone for score in part[protocol]]
+                both.sort(key=lambda score: (score.video, score.frame))
+                _write_scores(both, videos, protocol, name, options, config, results, pictures)
             print(f"pictures and scores: {pictures}")
         return 0
     finally:
@@ -117,10 +119,9 @@ def _new_folder(parent: Path) -> Path:
     return folder
 
 
-def _video(network, videos: list[Video], number: int, options, config: Config, pictures: Path, pool, processes):
+def _video(network, videos: list[Video], number: int, options, config: Config, pictures: Path, pool, device):
     """Deblur one video; yields a protocol's name, a frame's score and its line."""
     video, memory, jobs = videos[number], None, []
-    device = processes.device
     for index, frames, gt in clip_frames(video):
         frames = [frame.to(device) for frame in frames]
         memory = frames[1] if memory is None else memory
@@ -145,7 +146,9 @@ def _video(network, videos: list[Video], number: int, options, config: Config, p
             label = "" if protocol == "pvdnet_code" else f" {protocol}"
             yield protocol, score, _line(score, videos, options, config) + label
         if gt is None:
-            print(f"[EVAL {options.eval_mode}|{config.data}|{video.name}][{index + 1}/{len(video)}] ({seconds:.5f} sec)")
+            print(
+                f"[EVAL {options.eval_mode}|{config.data}|{video.name}][{index + 1}/{len(video)}] ({seconds:.5f} sec)"
+            )
         while len(jobs) > 24:  # what waits to be written stays small
             jobs.pop(0).result()
     for job in jobs:
@@ -203,7 +206,10 @@ def _evaluate_BIMNet(options, config: Config) -> int:
         count, *sums = processes.sum([float(len(values))] + [sum(v[key] for v in values) for key in ("flow", "psnr")])
         if processes.is_main:
             flow, score = (total / count for total in sums)
-            print(f"[TOTAL {path.stem}|{config.data}] blur-invariant loss: {flow:.6f} alignment PSNR: {score:.5f} {count:.0f} frames")
+            print(
+                f"[TOTAL {path.stem}|{config.data}] blur-invariant loss: {flow:.6f} "
+                f"alignment PSNR: {score:.5f} {count:.0f} frames"
+            )
         return 0
     finally:
         distributed.stop()

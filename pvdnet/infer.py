@@ -1,5 +1,6 @@
 """Deblur the user's own video: a file, a folder of frames or a glob in, a video or a folder out, in constant memory."""
 
+import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator
 
@@ -48,6 +49,7 @@ def infer(options, config: Config) -> int:
     """Run the model on --input and write --output; returns the exit code."""
     device = choose_device(options.device)
     network, _ = load_network(options, config, device)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends like Ctrl-C: what is written stays playable
     reader = open_clip(options.input)
 
     def step(window: list[Tensor], memory: Tensor) -> Tensor:
@@ -70,7 +72,7 @@ def infer(options, config: Config) -> int:
 
     writer = open_writer(
         options.output,
-        frame_rate=reader.frame_rate,
+        frame_rate=reader.frame_rate or options.fps,
         like=reader,
         audio_from=options.input if reader.frame_rate else None,
         names=reader.names,

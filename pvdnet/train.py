@@ -18,6 +18,7 @@ from torch.utils.data import DataLoader
 
 from common import checkpoint, distributed, runlog
 from common.cli import UsageError
+from common.interrupt import StopRequest, start_worker
 from pvdnet.ckpt_manager import CheckpointManager
 from pvdnet.config import HERE, Config
 from pvdnet.data import EpochBatches, TrainingClips, find_videos, validation_videos
@@ -30,30 +31,6 @@ def train(options, config: Config) -> int:
         return Run(options, config, processes).train()
     finally:
         distributed.stop()
-
-
-class StopRequest:
-    """Turns the first SIGTERM or Ctrl-C into a wish to stop; a second Ctrl-C stops at once."""
-
-    def __enter__(self):
-        self.signal = None
-        self.before = {number: signal.signal(number, self._note) for number in (signal.SIGTERM, signal.SIGINT)}
-        return self
-
-    def _note(self, number, _frame):
-        if self.signal is not None and number == signal.SIGINT:
-            raise KeyboardInterrupt
-        self.signal = number
-
-    def __exit__(self, *_):
-        for number, handler in self.before.items():
-            signal.signal(number, handler)
-
-
-def _start_worker(_number: int) -> None:
-    """Loader workers leave Ctrl-C to the main process, which still needs their batch, and end on SIGTERM."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 class Means:
@@ -102,7 +79,8 @@ class Run:
         lock = runlog.lock(self.folder)
         if self.options.delete_log and not self.options.resume:
             there = [path for path in self.folder.iterdir() if path.name != ".lock"]
-            if there and sys.stdin.isatty() and input(f"Delete {self.folder}? [Y/n] ").strip().lower() not in ("", "y", "yes"):
+            asked = there and sys.stdin.isatty()
+            if asked and input(f"Delete {self.folder}? [Y/n] ").strip().lower() not in ("", "y", "yes"):
                 raise UsageError("not deleted; choose another --mode, or -r to go on")
             runlog.clear(self.folder)
         elif not self.options.resume and (self.manager.lines() or self.last_file.is_file()):
@@ -199,7 +177,7 @@ class Run:
             batch_sampler=self.batches,
             num_workers=config.batch_size if config.thread_num < 0 else config.thread_num,
             pin_memory=cuda,
-            worker_init_fn=_start_worker,
+            worker_init_fn=start_worker,
             generator=torch.Generator().manual_seed(0),  # else starting a loader would use up the global one
         )
 
@@ -281,7 +259,7 @@ class Run:
         for key, value in means.items():
             self.log.scalar(split, f"loss/epoch_{split}_{key}", value, epoch)
             self.log.scalar(split, f"loss/itr_{split}_{key}", value, itr)
-        parts = ", ".join(f"{key}: {value:.4e}" if key != "psnr" else f"psnr: {value:.4f}" for key, value in means.items())
+        parts = ", ".join(f"{key}: {value:{'.4f' if key == 'psnr' else '.4e'}}" for key, value in means.items())
         rate = self.trainer.learning_rate()
         if split == "train":
             self.log.scalar(split, "learning_rate", rate, itr)
@@ -325,7 +303,8 @@ class Run:
             self.batch, self.frame, self.memory = self.batch + 1, 0, None
         self._save_last()
         self.log.say(
-            f"stopped after iteration {self.trainer.itr['train']} and saved {self.last_file}; go on with the same command and -r auto"
+            f"stopped after iteration {self.trainer.itr['train']} and saved {self.last_file}; "
+            "go on with the same command and -r auto"
         )
         return 128 + (stop.signal or signal.SIGTERM)
 

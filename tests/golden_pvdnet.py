@@ -106,7 +106,9 @@ def deblurnet(case: Case) -> None:
         window = [frames[min(max(k, 0), len(frames) - 1)][None] for k in (j - 1, j, j + 1)]
         outputs = net(*window, previous)
         previous = outputs["result"]
-        scores = protocol_scores("pvdnet_code", previous[0].permute(1, 2, 0).numpy(), case.inputs["gt"][j].transpose(1, 2, 0))
+        scores = protocol_scores(
+            "pvdnet_code", previous[0].permute(1, 2, 0).numpy(), case.inputs["gt"][j].transpose(1, 2, 0)
+        )
         case.check(f"flow_{j}", outputs["flow_bb"], atol=case.meta["atol_flow"])
         case.check(f"pv_{j}", outputs["PV"][:, case.meta["pv_channels"]], atol=case.meta["atol_pv"])
         case.check(f"result_{j}", 2 * previous - 1, atol=case.meta["atol_result"])

@@ -1,0 +1,312 @@
+"""Training as a user meets it: the run folder, exact resume, stopping, several processes, what must never be lost."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from common import checkpoint, cli
+from common.distributed import Processes
+from common.synthetic import Scene
+from pvdnet import run
+from pvdnet.config import Config
+from pvdnet.models.trainers import trainer as trainer_module
+
+ROOT = Path(__file__).parent.parent
+MAIN = "import sys\nfrom common import cli\nfrom pvdnet import run\nsys.exit(cli.run(run.main, sys.argv[1:]))"
+TINY = (
+    "--set", "width=32", "--set", "height=32", "--set", "frame_itr_num=3", "--set", "total_itr=24",
+    "--set", "write_ckpt_every_epoch=2", "-th", "0", "--device", "cpu",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def clips(tmp_path_factory):
+    """Three training clips and one test clip, made by the project's own generator."""
+    root = tmp_path_factory.mktemp("clips")
+    command = [sys.executable, ROOT / "datasets/make_synthetic.py", "--layout", "DVD", "--root", root]
+    command += ["--clips", "2", "--test_clips", "2", "--frames", "6", "--size", "64x48", "--workers", "1"]
+    subprocess.run(command, check=True, capture_output=True)
+    return root
+
+
+@pytest.fixture
+def arguments(clips, tmp_path):
+    """The command line of a tiny run in a folder of its own: 4 samples, 2 batches of 2, 6 steps an epoch, 4 epochs."""
+
+    def make(*more, mode="tiny", config="config_PVDNet_small", batch=2):
+        paths = ("--data_root", str(clips), "--log_root", str(tmp_path))
+        return ["--is_train", "--mode", mode, "--config", config, "-b", str(batch), *paths, *TINY, *more]
+
+    return make
+
+
+def folder(tmp_path: Path, mode: str = "tiny") -> Path:
+    return tmp_path / "PVDNet_TOG2021" / mode
+
+
+def weights(tmp_path: Path, mode: str = "tiny", epoch: int = 4) -> dict[str, torch.Tensor]:
+    return checkpoint.load(folder(tmp_path, mode) / f"checkpoint/train/epoch/ckpt/{mode}_{epoch:05d}.pytorch")
+
+
+def same(first: dict, second: dict) -> bool:
+    return first.keys() == second.keys() and all(torch.equal(first[key], second[key]) for key in first)
+
+
+def start(argv, code="", launcher=()):
+    """The command line in a process of its own; `code` runs before it and may sabotage it."""
+    command = [sys.executable, "-c", f"{code}\n{MAIN}", *argv] if not launcher else [*launcher, *argv]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=240)
+
+
+@pytest.fixture(scope="session")
+def undisturbed(clips, tmp_path_factory):
+    """Weights after an undisturbed run."""
+    root = tmp_path_factory.mktemp("undisturbed")
+    argv = ["--is_train", "--mode", "tiny", "--config", "config_PVDNet_small", "-b", "2", *TINY]
+    assert cli.run(run.main, [*argv, "--data_root", str(clips), "--log_root", str(root)]) == 0
+    return root
+
+
+def test_run_folder_has_what_its_card_says(undisturbed):
+    here = folder(undisturbed)
+    lines = (here / "checkpoint/train/epoch/checkpoints.txt").read_text().splitlines()
+    assert lines[-1].startswith("tiny_00004.pytorch ")
+    assert len(lines) == 6  # epochs 0 to 4 ranked, and the most recent again
+    assert json.loads((here / "config/config.txt").read_text())["network"] == "PVDNet_small"
+    cost = (here / "cost.txt").read_text().splitlines()
+    assert cost[0].startswith("Computational complexity (Macs): ")
+    assert cost[1].startswith("Number of parameters:         5.78 M")
+    assert (here / "PVDNet_small.py").is_file()
+    assert (here / "liteflownet.py").is_file()
+    scalars = [json.loads(line) for line in (here / "metrics.jsonl").read_text().splitlines()]
+    tags = {scalar["tag"] for scalar in scalars}
+    assert {"loss/epoch_train_total", "loss/itr_train_image", "loss/epoch_valid_psnr", "learning_rate"} <= tags
+    assert [s["step"] for s in scalars if s["tag"] == "loss/itr_train_total"] == [6, 12, 18, 24]
+    assert all(key.startswith("module.") for key in weights(undisturbed))
+
+
+def test_tensorboard_has_scalars_images_flow_and_config(arguments, tmp_path):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    assert cli.run(run.main, arguments("-ss", "--set", "total_itr=6")) == 0
+    events = {}
+    for split in ("train", "valid"):
+        for kind in ("scalar", "image"):
+            events[split, kind] = EventAccumulator(str(folder(tmp_path) / "log" / split / kind))
+            events[split, kind].Reload()
+    assert "loss/epoch_train_total" in events["train", "scalar"].Tags()["scalars"]
+    assert "loss/epoch_valid_psnr" in events["valid", "scalar"].Tags()["scalars"]
+    assert "config/text_summary" in events["train", "scalar"].Tags()["tensors"]
+    expected = {f"sample/{key}" for key in ("input", "gt", "result", "warped_bb", "flow_bb")}
+    assert expected <= set(events["train", "image"].Tags()["images"])
+    assert expected <= set(events["valid", "image"].Tags()["images"])
+    names = {path.name for path in (folder(tmp_path) / "sample/train").iterdir()}
+    assert "E01_I000003_01_input.jpg" in names
+    assert "E01_I000003_05_flow_bb.jpg" in names
+
+
+def test_loss_falls_on_one_batch():
+    config = Config(network="PVDNet_small", BIMNet_ckpt="", lr_init=3e-3)
+    torch.manual_seed(0)
+    trainer = trainer_module.Trainer(config, Processes(0, 1, torch.device("cpu")))
+    scene = Scene(5, 32, 32)
+    clips = [[scene.render(t) for t in (0.0, 1.0, 2.0)], [scene.blurred(t, 1.0, 7) for t in (0.0, 1.0, 2.0)]]
+    sharp, blurry = (torch.from_numpy(np.stack(clip)).permute(0, 3, 1, 2)[None] for clip in clips)
+    batch = {"input": blurry, "gt": sharp}
+    losses = [trainer.iteration(batch, 0, trainer.first_memory(batch))[0]["total"] for _ in range(30)]
+    assert max(losses[-5:]) < 0.8 * losses[0]
+
+
+def test_sigterm_finishes_the_step_saves_and_resumes_exactly(arguments, tmp_path, undisturbed, monkeypatch, capsys):
+    steps = trainer_module.Trainer.iteration
+
+    def interrupted(self, *values):
+        outcome = steps(self, *values)
+        if self.itr["train"] == 8:  # the second epoch's first batch, its second frame
+            os.kill(os.getpid(), signal.SIGTERM)
+        return outcome
+
+    monkeypatch.setattr(trainer_module.Trainer, "iteration", interrupted)
+    assert cli.run(run.main, arguments()) == 128 + signal.SIGTERM
+    assert "stopped after iteration 8" in capsys.readouterr().out
+    monkeypatch.setattr(trainer_module.Trainer, "iteration", steps)
+    assert cli.run(run.main, arguments("-r", "auto")) == 0
+    assert "epoch 2, batch 0, frame 2" in capsys.readouterr().out
+    assert same(weights(tmp_path), weights(undisturbed))
+
+
+KILL = "import os, signal\ndef die(*_): os.kill(os.getpid(), signal.SIGKILL)\n"
+MOMENTS = {
+    "between two steps": KILL
+    + "from pvdnet.models.trainers.trainer import Trainer\nold = Trainer.iteration\n"
+    + "Trainer.iteration = lambda self, *a: die() if self.itr['train'] == 15 else old(self, *a)",
+    "before a checkpoint takes its name": KILL
+    + "real, count = os.replace, []\n"
+    + "os.replace = lambda *a: (count.append(1), die() if len(count) == 6 else real(*a))",
+    "between weights and list": KILL
+    + "from pvdnet.ckpt_manager import CheckpointManager as C\nold, count = C._write, []\n"
+    + "C._write = lambda *a: (count.append(1), die() if len(count) == 3 else old(*a))",
+}
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_kill_9_and_resume_give_the_undisturbed_weights(arguments, tmp_path, undisturbed, moment):
+    killed = start(arguments(), MOMENTS[moment])
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    assert cli.run(run.main, arguments("-r", "auto")) == 0
+    assert same(weights(tmp_path), weights(undisturbed))
+
+
+def test_resume_from_an_epoch_moves_later_checkpoints_aside(arguments, tmp_path, undisturbed):
+    assert cli.run(run.main, arguments()) == 0
+    assert cli.run(run.main, arguments("-r", "2")) == 0
+    assert same(weights(tmp_path), weights(undisturbed))
+    aside = folder(tmp_path) / "checkpoint/train/epoch/superseded"
+    assert (aside / "ckpt/tiny_00004.pytorch").is_file()
+    assert list(aside.glob("last_*.pytorch"))
+
+
+def test_loader_workers_do_not_change_the_result(arguments, tmp_path, undisturbed):
+    assert cli.run(run.main, arguments("-th", "2")) == 0
+    assert same(weights(tmp_path), weights(undisturbed))
+
+
+def test_a_folder_with_a_run_is_not_started_over(arguments, tmp_path, capsys):
+    assert cli.run(run.main, arguments("--set", "total_itr=6")) == 0
+    before = (folder(tmp_path) / "checkpoint/train/epoch/checkpoints.txt").read_text()
+    assert cli.run(run.main, arguments("--set", "total_itr=6")) == 2
+    assert "-r auto" in capsys.readouterr().err
+    assert (folder(tmp_path) / "checkpoint/train/epoch/checkpoints.txt").read_text() == before
+    assert cli.run(run.main, arguments("--set", "total_itr=6", "-dl")) == 0
+
+
+def test_two_runs_in_one_folder_refuse_each_other(arguments, tmp_path, capsys):
+    from common.runlog import lock
+
+    with lock(folder(tmp_path)):
+        assert cli.run(run.main, arguments("-dl")) == 2
+    assert "another run is training there" in capsys.readouterr().err
+
+
+def test_nan_loss_stops_and_names_step_parts_and_checkpoint(arguments, tmp_path, undisturbed, monkeypatch, capsys):
+    real = trainer_module.image_loss
+    calls = []
+
+    def spoiled(result, gt):
+        calls.append(1)
+        return real(result, gt) * (float("nan") if len(calls) == 3 else 1.0)
+
+    monkeypatch.setattr(trainer_module, "image_loss", spoiled)
+    assert cli.run(run.main, arguments()) == 1
+    message = capsys.readouterr().err
+    assert "step 3" in message
+    assert "image nan" in message
+    assert "tiny_00000.pytorch" in message
+
+
+def test_full_disk_is_an_error_and_keeps_the_checkpoint(arguments, tmp_path, monkeypatch, capsys):
+    assert cli.run(run.main, arguments("--set", "total_itr=6")) == 0
+    before = weights(tmp_path, epoch=1)
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    assert cli.run(run.main, arguments("-r", "auto")) == 1
+    assert "No space left" in capsys.readouterr().err
+    monkeypatch.undo()
+    assert same(weights(tmp_path, epoch=1), before)
+    assert not list(folder(tmp_path).rglob("*.part"))
+
+
+def launch(port: int, program: Path = ROOT / "pvdnet/run.py"):
+    program = str(program)
+    return {
+        "torchrun": [
+            sys.executable,
+            "-m",
+            "torch.distributed.run",
+            "--nproc_per_node=2",
+            f"--master_port={port}",
+            program,
+        ],
+        "launch": [
+            sys.executable,
+            "-m",
+            "torch.distributed.launch",
+            "--nproc_per_node=2",
+            f"--master_port={port}",
+            program,
+        ],
+    }
+
+
+def test_two_processes_equal_one_with_the_same_global_batch(arguments, tmp_path, undisturbed):
+    done = start(arguments("-dist", batch=1), launcher=launch(29611)["torchrun"])
+    assert done.returncode == 0, done.stderr
+    ours, one = weights(tmp_path), weights(undisturbed)
+    assert max((ours[key] - one[key]).abs().max().item() for key in one) < 2e-6
+
+
+def test_two_processes_survive_kill_9(arguments, tmp_path):
+    whole = start(arguments("-dist", mode="whole", batch=1), launcher=launch(29612)["launch"])
+    assert whole.returncode == 0, whole.stderr
+    program = tmp_path / "killed.py"
+    moment = MOMENTS["between two steps"].replace("if self", "if self.processes.rank == 1 and self")
+    program.write_text(f"{moment}\n{MAIN}")
+    killed = start(arguments("-dist", mode="parts", batch=1), launcher=launch(29613, program)["torchrun"])
+    assert killed.returncode
+    rest = start(arguments("-dist", "-r", "auto", mode="parts", batch=1), launcher=launch(29614)["torchrun"])
+    assert rest.returncode == 0, rest.stderr
+    assert same(weights(tmp_path, "parts"), weights(tmp_path, "whole"))
+
+
+@pytest.mark.parametrize("config", ["config_joint", "config_BIMNet"])
+def test_joint_and_BIMNet_training(arguments, tmp_path, capsys, config):
+    more = ("--set", "network=PVDNet_small") if config == "config_joint" else ()
+    assert cli.run(run.main, arguments("--set", "total_itr=6", *more, config=config)) == 0
+    scalars = (folder(tmp_path) / "metrics.jsonl").read_text()
+    assert "loss/epoch_train_flow" in scalars
+    data = arguments()[arguments().index("--data_root") :][:4]
+    assert cli.run(run.main, ["--mode", "tiny", *data]) == 0
+    out = capsys.readouterr().out
+    assert ("alignment PSNR" if config == "config_BIMNet" else "protocol pvdnet_paper") in out
+
+
+def test_BIMNet_run_feeds_PVDNet(arguments, tmp_path):
+    assert cli.run(run.main, arguments("--set", "total_itr=6", mode="flow", config="config_BIMNet")) == 0
+    path = folder(tmp_path, "flow") / "checkpoint/train/epoch/ckpt/flow_00001.pytorch"
+    assert cli.run(run.main, arguments("--set", "total_itr=6", "--set", f"BIMNet_ckpt={path}")) == 0
+    trained, used = weights(tmp_path, "flow", 1), weights(tmp_path, "tiny", 1)
+    assert all(torch.equal(used[key], value) for key, value in trained.items())
+
+
+def test_a_missing_BIMNet_says_what_to_do(arguments, capsys):
+    assert cli.run(run.main, arguments(config="config_PVDNet")) == 1
+    assert "--config config_BIMNet" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("amp", ["bf16"])
+def test_mixed_precision_trains(arguments, tmp_path, amp):
+    assert cli.run(run.main, arguments("--amp", amp, "--set", "total_itr=6")) == 0
+    assert all(torch.isfinite(tensor).all() for tensor in weights(tmp_path, epoch=1).values())
+
+
+def test_two_processes_score_every_frame_once(arguments, tmp_path, clips, capsys):
+    common = ["--mode", "x", "--config", "config_PVDNet_small", "--identity", "--data_root", str(clips)]
+    assert cli.run(run.main, [*common, "--log_root", str(tmp_path / "one")]) == 0
+    done = start([*common, "--log_root", str(tmp_path / "two"), "-dist"], launcher=launch(29615)["torchrun"])
+    assert done.returncode == 0, done.stderr
+    for name in ("score_DVD.txt", "score_DVD_pvdnet_paper.txt"):
+        files = [tmp_path / n / "PVDNet_TOG2021/x/result/quanti_quali/identity" / name for n in ("one", "two")]
+        one, two = ([line.rsplit("(", 1)[0] for line in file.read_text().splitlines()] for file in files)
+        assert one == two
+        assert len(one) == (12 if name == "score_DVD.txt" else 10) + 3  # frames, two means, the total
