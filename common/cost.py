@@ -14,14 +14,21 @@ def parameters(network: nn.Module) -> int:
 
 
 def macs(build: Callable[[], nn.Module], *shapes: tuple[int, ...]) -> int:
-    """Multiply-accumulates of the convolutions and matrix products in one call.
+    """Multiply-accumulates of the convolutions and dense layers in one call.
 
-    Nothing is computed, so any size is instant; warps, correlations and activations do not count.
+    Nothing of the call is computed, so any size is instant; warps, correlations and activations do not count.
 
     Args:
-        build: makes the network; its parameters are never allocated.
+        build: makes the network.
         shapes: of the float32 tensors that the call gets.
     """
-    with FakeTensorMode(), torch.no_grad(), FlopCounterMode(display=False) as counter:
-        build()(*(torch.empty(shape) for shape in shapes))
-    return counter.get_total_flops() // 2
+    network = build()
+    with FakeTensorMode(allow_non_fake_inputs=True), torch.no_grad(), FlopCounterMode(display=False) as counter:
+        network(*(torch.empty(shape) for shape in shapes))
+    return counted_macs(counter)
+
+
+def counted_macs(counter: FlopCounterMode) -> int:
+    """Multiply-accumulates that a counter has seen, without batched products: only `correlation` makes these."""
+    operations = counter.get_flop_counts().get("Global", {})
+    return sum(flops for operation, flops in operations.items() if operation is not torch.ops.aten.bmm) // 2

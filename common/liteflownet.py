@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from common.correlation import correlation
+from common.layout import fastest_layout, layout_of
 from common.warp import backward_warp
 
 LEVELS = (2, 3, 4, 5, 6)  # a level's maps are smaller than the input by 2^(level - 1)
@@ -38,13 +39,22 @@ def _stack(*layers: nn.Module, last: bool = True) -> nn.Sequential:
     """The layers, each followed by a leaky ReLU; the last one only if `last`."""
     steps = []
     for layer in layers:
-        steps += [layer, nn.LeakyReLU(0.1)]
+        steps += [layer, nn.LeakyReLU(0.1, inplace=True)]
     return nn.Sequential(*(steps if last else steps[:-1]))
 
 
 def _flow_head(inputs: int, level: int) -> nn.Sequential:
     """Matching and sub-pixel refinement end alike: four convolutions down to a flow."""
     return _stack(_conv(inputs, 128, 3), _conv(128, 64, 3), _conv(64, 32, 3), _conv(32, 2, KERNEL[level]), last=False)
+
+
+def _join(*parts: Tensor, like: Tensor) -> Tensor:
+    """Concatenate channels, in the type and the memory layout of `like`.
+
+    With layouts mixed the whole result would be reordered. No part may have a single channel, which has no layout.
+    """
+    layout = layout_of(like)
+    return torch.cat([part.to(like.dtype).contiguous(memory_format=layout) for part in parts], 1)
 
 
 def _warp(image: Tensor, flow: Tensor, level: int) -> Tensor:
@@ -95,6 +105,7 @@ class Matching(nn.Module):
                 flow = self.moduleUpflow(flow)  # B 2 h w
             second = _warp(second, flow, self.level)
         cost = F.leaky_relu(correlation(first, second, radius=3, stride=self.stride), 0.1)
+        cost = cost.contiguous(memory_format=layout_of(first))
         step = self.moduleMain(self.moduleUpcorr(cost)).float()  # B 49 h w -> B 2 h w
         return step if flow is None else flow + step
 
@@ -111,7 +122,7 @@ class Subpixel(nn.Module):
     def forward(self, first: Tensor, second: Tensor, flow: Tensor) -> Tensor:
         first, second = self.moduleFeat(first), self.moduleFeat(second)
         second = _warp(second, flow, self.level)
-        return flow + self.moduleMain(torch.cat((first, second, flow.to(first.dtype)), 1))
+        return flow + self.moduleMain(_join(first, second, flow, like=first))
 
 
 class Regularization(nn.Module):
@@ -147,20 +158,28 @@ class Regularization(nn.Module):
             error = error.square().sum(1, keepdim=True).sqrt()  # B 1 h w
         centred = flow - flow.mean((2, 3), keepdim=True)
         first = self.moduleFeat(first)
-        x = self.moduleMain(torch.cat((error.to(first.dtype), centred.to(first.dtype), first), 1))  # B 32 h w
+        x = self.moduleMain(_join(torch.cat((error, centred), 1), first, like=first))  # B 32 h w
         distance = self.moduleDist(x).float().square()  # B k*k h w
         with torch.autocast(flow.device.type, enabled=False):
             weight = (distance.amin(1, keepdim=True) - distance).exp()
             total = weight.sum(1, keepdim=True)
+            # The windows are views: B h w k k, without a copy.
+            weight = weight.permute(0, 2, 3, 1).unflatten(3, (self.kernel, self.kernel))
+            windows = F.pad(flow, [self.kernel // 2] * 4).unfold(2, self.kernel, 1).unfold(3, self.kernel, 1)
             parts = []
-            for component, scale in ((flow[:, :1], self.moduleScaleX), (flow[:, 1:], self.moduleScaleY)):
-                window = F.unfold(component, self.kernel, padding=self.kernel // 2)  # B k*k h*w
-                parts.append(scale(weight * window.view_as(weight)) / total)  # B 1 h w
+            for window, scale in zip(windows.unbind(1), (self.moduleScaleX, self.moduleScaleY), strict=True):
+                weighted = (weight * window).flatten(3).permute(0, 3, 1, 2)  # B k*k h w
+                parts.append(scale(weighted) / total)  # B 1 h w
         return torch.cat(parts, 1)  # B 2 h w
 
 
 class LiteFlowNet(nn.Module):
-    """Optical flow from the first image to the second (5,381,969 parameters)."""
+    """Optical flow from the first image to the second (5,381,969 parameters).
+
+    `memory_format` may force the layout of the activations in memory; None is the fastest.
+    """
+
+    memory_format: torch.memory_format | None = None
 
     def __init__(self):
         super().__init__()
@@ -190,6 +209,7 @@ class LiteFlowNet(nn.Module):
             )
         batch = len(first)
         images = torch.cat((first, second))  # both images share one pass: 2B 3 H W
+        images = images.contiguous(memory_format=self.memory_format or fastest_layout(self))
         features = self.moduleFeatures(images)
         pyramid = {}
         for level in LEVELS:

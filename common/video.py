@@ -7,42 +7,35 @@ is lost between the encoder and the file.
 
 import glob
 import logging
-import math
 import os
 import re
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 
 import av
 import numpy as np
-from av.stream import Disposition
-from av.video.reformatter import Interpolation as Sws
 from av.video.reformatter import VideoReformatter
 
-from common.image import IMAGE_SUFFIXES, list_frames, read_image, write_image
+from common.image import IMAGE_SUFFIXES, list_frames, read_image
+from common.video_file import (
+    CONTAINERS,
+    FILTER,
+    QUEUE,
+    check_size,
+    explained,
+    open_input,
+    picture_streams,
+    usual_matrix,
+)
+from common.video_writer import FolderWriter, VideoWriter
 
 log = logging.getLogger(__name__)
 
-# FFmpeg's name of the container, encoder, options. AVI has no field for the time of a frame: no reordered frames there.
-# Preset: 1.5 times as fast as x264's default at the same size, for 0.35 dB at crf 16.
-CONTAINERS = {
-    ".mp4": ("mp4", "libx264", {"preset": "faster"}),
-    ".mov": ("mov", "libx264", {"preset": "faster"}),
-    ".mkv": ("matroska", "libx264", {"preset": "faster"}),
-    ".avi": ("avi", "libx264", {"preset": "faster", "bf": "0"}),
-    ".webm": ("webm", "libvpx-vp9", {"b": "0", "cpu-used": "4", "row-mt": "1"}),
-}
 WRITABLE = f"a folder, or a file ending in {' '.join(CONTAINERS)}"
-QUEUE = 4  # frames between the two threads
-# How chroma is halved and doubled. RGB of a real clip to yuv420p and back keeps 53 dB; swscale's default, which repeats
-# the nearest chroma sample and rounds coarsely, keeps 46 dB.
-FILTER = int(Sws.BICUBIC | Sws.ACCURATE_RND | Sws.FULL_CHR_H_INT | Sws.FULL_CHR_H_INP)
-BT709, BT601, UNKNOWN = 1, 6, 2  # codes of ITU-T H.273
-MATRICES = (1, 4, 5, 6, 7, 9)  # those of them that swscale converts
+MATRICES = (1, 4, 5, 6, 7, 9)  # codes of ITU-T H.273 that swscale converts
 
 
 def open_clip(path: str | os.PathLike) -> "VideoReader | FolderReader":
@@ -101,7 +94,7 @@ class FolderReader(_Reader):
     def _read(self):
         for file in self.files:
             image = read_image(file)
-            _check_size(file, image.shape, self.size)
+            check_size(file, image.shape, self.size)
             yield image, None
 
 
@@ -118,9 +111,9 @@ class VideoReader(_Reader):
 
     def __init__(self, path: Path):
         self.path = path
-        with _open_input(path) as container:
+        with open_input(path) as container:
             stream = self._stream(container)
-            with _explained(f"the first frame of {path} cannot be decoded; expected a playable video"):
+            with explained(f"the first frame of {path} cannot be decoded; expected a playable video"):
                 frame = next(container.decode(stream), None)
             if frame is None:
                 raise ValueError(f"{path} holds no frame: the recording was cut off? Expected a playable video")
@@ -132,13 +125,13 @@ class VideoReader(_Reader):
                 self.num_frames = max(1, round(self.frame_rate * container.duration / av.time_base))
             self.size = _upright(np.empty((frame.height, frame.width, 0)), frame).shape[:2]
             known = frame.colorspace in MATRICES
-            self.matrix = int(frame.colorspace) if known else _usual_matrix(frame.height, frame.width)
+            self.matrix = int(frame.colorspace) if known else usual_matrix(frame.height, frame.width)
             self.primaries, self.transfer = int(frame.color_primaries), int(frame.color_trc)
             aspect = stream.sample_aspect_ratio or Fraction(1)
             self.aspect = aspect if self.size == (frame.height, frame.width) else 1 / aspect  # of a pixel, upright
 
     def _stream(self, container):
-        streams = _pictures(container)
+        streams = picture_streams(container)
         if not streams or streams[0].codec_context is None:
             raise ValueError(f"{self.path} holds no video that can be decoded: expected a video file")
         streams[0].thread_type = "AUTO"
@@ -147,12 +140,12 @@ class VideoReader(_Reader):
     def _read(self):
         converter = VideoReformatter()
         count, time, damaged = 0, None, False
-        with _open_input(self.path) as container:
+        with open_input(self.path) as container:
             stream = self._stream(container)
             frames = container.decode(stream)  # drains the decoder at the end, so the last frames come too
             while True:
                 # The decoder runs some frames ahead, so an error may belong to one a little later.
-                with _explained(f"frame {count} of {self.path} or one soon after is damaged; expected a whole file"):
+                with explained(f"frame {count} of {self.path} or one soon after is damaged; expected a whole file"):
                     frame = next(frames, None)
                 if frame is None:
                     break
@@ -162,7 +155,7 @@ class VideoReader(_Reader):
                 matrix = frame.colorspace if frame.colorspace in MATRICES else self.matrix
                 rgb = converter.reformat(frame, format="rgb24", src_colorspace=matrix, interpolation=FILTER)
                 image = np.ascontiguousarray(_upright(rgb.to_ndarray(), frame))
-                _check_size(f"frame {count} of {self.path}", image.shape, self.size)
+                check_size(f"frame {count} of {self.path}", image.shape, self.size)
                 time = self._time(frame, count, time)
                 yield image, time
                 count += 1
@@ -188,7 +181,7 @@ def open_writer(
     names: Sequence[str] | None = None,
     crf: int = 16,
     overwrite: bool = False,
-) -> "VideoWriter | FolderWriter":
+) -> VideoWriter | FolderWriter:
     """Open a clip for writing; use it in a `with` block and call its `write(image, time=None)`.
 
     A video is written as NAME.part.mp4 and renamed at the end of the `with` block, which Ctrl-C and exceptions reach
@@ -221,188 +214,13 @@ def open_writer(
     if path.resolve() in inputs | {file.resolve().parent for file in files}:
         raise ValueError(f"the output {path} is the input: expected another path for the output")
     if not overwrite and path.exists() and (path.is_file() or any(path.iterdir())):
-        raise ValueError(f"{path} exists{' and is not empty' * folder}: give another output, or ask to overwrite it")
+        raise ValueError(f"{path} exists{' and is not empty' * folder}: give another output, or --overwrite")
     if folder:
         return FolderWriter(path, names)
     if frame_rate is None or Fraction(frame_rate) <= 0:
-        raise ValueError(f"frame rate {frame_rate} for {path}: expected a positive number such as 25 or 24000/1001")
+        raise ValueError(f"frame rate {frame_rate} for {path}: expected a positive number (--fps 24000/1001)")
     frame_rate = Fraction(frame_rate).limit_denominator(1001 if isinstance(frame_rate, float) else 100_000)
     return VideoWriter(path, frame_rate, like if isinstance(like, VideoReader) else None, audio_from, crf)
-
-
-class _Writer:
-    """Checks frames and hands them, in order, to one worker thread."""
-
-    def __init__(self, path: Path):
-        self.path = path
-        self.count = 0  # frames accepted
-        self._size = None
-        self._jobs = deque()
-        self._worker = ThreadPoolExecutor(1)
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, kind, error, trace):
-        self.close(complete=kind is None)
-
-    def write(self, image: np.ndarray, time: Fraction | None = None) -> None:
-        """Append a frame.
-
-        Args:
-            image: HxWx3 uint8 RGB; the caller may change it afterwards.
-            time: seconds, growing, as from `timed()`, for variable frame rates; None: count / frame_rate. Folders
-                ignore it.
-
-        Raises:
-            ValueError: another type, or another size than the first frame's.
-            OSError: this frame or one of the few before it could not be written, as on a full disk.
-        """
-        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
-            raise ValueError(f"cannot write a frame of {image.dtype} {image.shape}: expected HxWx3 uint8 RGB")
-        self._size = self._size or image.shape
-        _check_size(f"output frame {self.count}", image.shape, self._size)
-        if len(self._jobs) == QUEUE:
-            self._jobs.popleft().result()  # waits, and raises what went wrong there
-        self._jobs.append(self._worker.submit(self._encode, image.copy(), self.count, time))
-        self.count += 1
-
-    def close(self, complete: bool = True) -> None:
-        """Finish the clip; with `complete=False` the sound ends with the last frame. Called by the `with` block."""
-        if self._worker is not None:
-            worker, self._worker = self._worker, None
-            self._jobs.append(worker.submit(self._finish, complete))  # in the thread: a second Ctrl-C does no harm
-            worker.shutdown()
-            for job in self._jobs:
-                job.result()
-
-
-class FolderWriter(_Writer):
-    """PNG files; see `open_writer`."""
-
-    def __init__(self, path: Path, names: Sequence[str] | None):
-        super().__init__(path)
-        self._names = names and [Path(name).stem + ".png" for name in names]
-        if names and len(set(self._names)) < len(names):
-            raise ValueError(f"some input frames differ in folder or extension only: expected unique names in {path}")
-        path.mkdir(parents=True, exist_ok=True)
-
-    def _encode(self, image, index, time):
-        if self._names and index >= len(self._names):
-            raise ValueError(f"{self.path} gets more frames than the {len(self._names)} names given: give no names")
-        write_image(self.path / (self._names[index] if self._names else f"{index:08d}.png"), image)
-
-    def _finish(self, complete):
-        pass
-
-
-class VideoWriter(_Writer):
-    """A video file; see `open_writer`."""
-
-    def __init__(self, path: Path, frame_rate: Fraction, like: VideoReader | None, audio_from, crf: int):
-        super().__init__(path)
-        self.frame_rate = frame_rate
-        self.part = path.with_name(f"{path.stem}.part{path.suffix}")
-        self._format, self._codec, options = CONTAINERS[path.suffix.lower()]
-        self._options = {"crf": str(crf), **options}
-        self._like = like
-        self._sound = _Sound(audio_from) if audio_from else None
-        self._converter = VideoReformatter()
-        self._container = None  # opened by the first frame, which tells the size
-        self._last, self._end = -math.inf, Fraction(0)  # the last time in ticks; the end of that frame in seconds
-        # One tick divides 1 / frame_rate, and the source's own ticks as often as frames are put in between.
-        ticks = like.time_base.denominator * max(1, round(frame_rate / like.frame_rate)) if like else 90_000
-        ticks = math.lcm(ticks, frame_rate.numerator)
-        if ticks > 10_000_000:  # containers have 32 bits
-            ticks = frame_rate.numerator * max(1, 1_000_000 // frame_rate.numerator)
-        self._tick = 1 / frame_rate if self._format == "avi" else Fraction(1, ticks)
-        path.parent.mkdir(parents=True, exist_ok=True)
-
-    def _start(self, height: int, width: int) -> None:
-        container = av.open(f"file:{self.part}", "w", format=self._format)
-        stream = container.add_stream(self._codec, rate=self.frame_rate, options=self._options)
-        stream.width, stream.height = width, height
-        stream.pix_fmt = "yuv444p" if self._codec == "libx264" and (width % 2 or height % 2) else "yuv420p"
-        stream.time_base = stream.codec_context.time_base = self._tick
-        stream.codec_context.color_range = 1  # limited
-        stream.codec_context.colorspace = self._like.matrix if self._like else _usual_matrix(height, width)
-        stream.codec_context.color_primaries = self._like.primaries if self._like else UNKNOWN
-        stream.codec_context.color_trc = self._like.transfer if self._like else UNKNOWN
-        if self._like and self._like.aspect != 1:
-            stream.codec_context.sample_aspect_ratio = self._like.aspect
-        if self._sound:
-            self._sound.connect(container)
-        container.start_encoding()
-        self._container, self._stream = container, stream
-
-    def _encode(self, image, index, time):
-        if self._container is None:
-            try:
-                self._start(*image.shape[:2])
-            except (ValueError, av.error.FFmpegError) as error:
-                if not self._sound or isinstance(error, OSError):  # a full disk has nothing to do with the sound
-                    raise
-                log.warning("%s cannot hold the input's sound, which is left out: .mkv holds any sound", self.path)
-                self._sound = None
-                self._start(*image.shape[:2])
-        time = index / self.frame_rate if time is None else time
-        self._last = max(round(time / self._tick), self._last + 1)
-        self._end = time + 1 / self.frame_rate
-        context = self._stream.codec_context
-        frame = self._converter.reformat(
-            av.VideoFrame.from_ndarray(image, format="rgb24"),
-            format=context.pix_fmt,
-            dst_colorspace=context.colorspace,
-            dst_color_range=context.color_range,
-            interpolation=FILTER,
-        )
-        frame.pts, frame.time_base = self._last, self._tick
-        self._mux(frame)
-        if self._sound:
-            self._container.mux(self._sound.until(time))
-
-    def _mux(self, frame):
-        for packet in self._stream.encode(frame):
-            packet.duration = round(1 / self.frame_rate / self._tick)  # the last one's counts for the file's frame rate
-            self._container.mux(packet)
-
-    def _finish(self, complete):
-        if self._container is None:
-            return  # not one frame: no file
-        try:
-            self._mux(None)  # what the encoder still holds
-            if self._sound:
-                self._container.mux(self._sound.until(math.inf if complete else self._end))
-        finally:
-            self._container.close()
-        os.replace(self.part, self.path)
-
-
-class _Sound:
-    """The sound packets of a file, in order, stored as they are."""
-
-    def __init__(self, path: str | os.PathLike):
-        self._source = _open_input(path)
-        pictures = _pictures(self._source)
-        self._start = (pictures[0].start_time or 0) * pictures[0].time_base if pictures else 0
-        self._packets = iter(self._source.demux(self._source.streams.audio) if self._source.streams.audio else ())
-        self._next = next(self._packets, None)
-
-    def connect(self, container) -> None:
-        self._streams = {s.index: container.add_stream_from_template(s) for s in self._source.streams.audio}
-
-    def until(self, time: Fraction | float) -> Iterator[av.Packet]:
-        """The packets not given before that start up to `time`, in seconds after the first frame."""
-        while (packet := self._next) is not None:
-            if packet.dts is not None:  # else it is the mark of the end
-                if packet.dts * packet.time_base - self._start > time:
-                    return
-                shift = round(self._start / packet.time_base)
-                packet.dts -= shift
-                packet.pts = packet.dts if packet.pts is None else packet.pts - shift
-                packet.stream = self._streams[packet.stream.index]
-                yield packet
-            self._next = next(self._packets, None)
 
 
 def _ahead(iterator):
@@ -416,23 +234,6 @@ def _ahead(iterator):
     finally:
         worker.shutdown(cancel_futures=True)
         iterator.close()
-
-
-@contextmanager
-def _explained(what: str):
-    try:
-        yield
-    except av.error.FFmpegError as error:
-        raise ValueError(f"{what} ({error.strerror})") from None
-
-
-def _open_input(path: str | os.PathLike):
-    with _explained(f"{path} cannot be opened; expected a complete video or sound file"):
-        return av.open(f"file:{path}")  # without "file:" a name such as take:2.mp4 is read as a protocol
-
-
-def _pictures(container) -> list:
-    return [stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic]
 
 
 def _frame_rate(stream) -> Fraction:
@@ -454,15 +255,3 @@ def _upright(image: np.ndarray, frame) -> np.ndarray:
     if abs(b) > abs(a):
         image, a, d = image.swapaxes(0, 1), c, b
     return image[:: -1 if d < 0 else 1, :: -1 if a < 0 else 1]
-
-
-def _usual_matrix(height: int, width: int) -> int:
-    return BT709 if height > 576 or width >= 1280 else BT601
-
-
-def _check_size(what, shape: Sequence[int], expected: Sequence[int]) -> None:
-    if tuple(shape[:2]) != tuple(expected[:2]):
-        (height, width), (h, w) = shape[:2], expected[:2]
-        raise ValueError(
-            f"{what} is {width}x{height}: expected {w}x{h} as the first; resize or crop it, or leave it out"
-        )

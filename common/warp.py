@@ -5,16 +5,6 @@ import torch.nn.functional as F
 from torch import Tensor
 
 
-def pixel_grid(height: int, width: int, device: torch.device | str) -> Tensor:
-    """Pixel coordinates (1, 2, H, W), float32; channel 0 is x, 1 is y."""
-    y, x = torch.meshgrid(
-        torch.arange(height, device=device, dtype=torch.float32),
-        torch.arange(width, device=device, dtype=torch.float32),
-        indexing="ij",
-    )
-    return torch.stack((x, y))[None]  # 1 2 H W
-
-
 def backward_warp(
     image: Tensor, flow: Tensor, *, padding: str, mode: str = "bilinear", align_corners: bool = True
 ) -> Tensor:
@@ -30,22 +20,23 @@ def backward_warp(
             `grid_sample` read it otherwise, which is what code written for PyTorch < 1.3 does today; only for parity.
 
     Returns:
-        (B, C, H, W) in the dtype of `image`. The sampling grid is float32 even under autocast: at 1920 columns
-        bfloat16 coordinates are off by up to 1.9 pixels.
+        (B, C, H, W) in the dtype of `image`. The sampling grid is float32 even under autocast (float64 for a float64
+        image): at 1920 columns bfloat16 coordinates are off by up to 1.9 pixels.
 
     Raises:
-        ValueError: the two do not have the same batch and size.
+        ValueError: the two do not have the same batch and size, or `flow` has not two channels.
     """
     if image.shape[0] != flow.shape[0] or image.shape[-2:] != flow.shape[-2:] or flow.shape[1] != 2:
         raise ValueError(f"flow {tuple(flow.shape)} does not fit image {tuple(image.shape)}: expected (B, 2, H, W)")
     height, width = image.shape[-2:]
     with torch.autocast(image.device.type, enabled=False):
-        # Normalised as linspace(-1, 1) + flow / ((size - 1) / 2), in float32.
-        x = torch.linspace(-1, 1, width, device=image.device).view(1, 1, width)
-        y = torch.linspace(-1, 1, height, device=image.device).view(1, height, 1)
-        flow = flow.float()
+        # Normalised as linspace(-1, 1) + flow / ((size - 1) / 2).
+        dtype = torch.promote_types(image.dtype, torch.float32)
+        x = torch.linspace(-1, 1, width, dtype=dtype, device=image.device).view(1, 1, width)
+        y = torch.linspace(-1, 1, height, dtype=dtype, device=image.device).view(1, height, 1)
+        flow = flow.to(dtype)
         grid = torch.stack(
             (x + flow[:, 0] * (2 / max(width - 1, 1)), y + flow[:, 1] * (2 / max(height - 1, 1))), dim=-1
         )  # B H W 2
-        warped = F.grid_sample(image.float(), grid, mode=mode, padding_mode=padding, align_corners=align_corners)
+        warped = F.grid_sample(image.to(dtype), grid, mode=mode, padding_mode=padding, align_corners=align_corners)
     return warped.to(image.dtype)

@@ -44,12 +44,13 @@ class Clip:
     height: int
     width: int
     seed: int
+    pace: float
 
     def scene(self) -> tuple[Scene, np.random.Generator]:
         """Drawn from seed, layout, split and number: test clips never repeat training clips."""
         key = (self.seed, list(LAYOUTS).index(self.layout), SPLITS.index(self.split), self.number)
         rng = np.random.default_rng(key)
-        return Scene(rng, self.height, self.width, LAYOUTS[self.layout].pace), rng
+        return Scene(rng, self.height, self.width, LAYOUTS[self.layout].pace * self.pace), rng
 
 
 def write_dvd(folder: Path, clip: Clip) -> None:
@@ -174,7 +175,7 @@ def clips_of(name: str, splits: tuple[str, ...], options: argparse.Namespace) ->
     counts = {"train": options.clips, "test": options.test_clips}
     numbers = [(split, number) for split in splits for number in range(counts[split])]
     return [
-        Clip(name, split, number, position, frames, options.height, options.width, options.seed)
+        Clip(name, split, number, position, frames, options.height, options.width, options.seed, options.pace)
         for position, (split, number) in enumerate(numbers)
     ]
 
@@ -189,6 +190,7 @@ def marker_of(clips: list[Clip], splits: tuple[str, ...]) -> dict:
         "frames": clip.frames,
         "size": f"{clip.width}x{clip.height}",
         "seed": clip.seed,
+        "pace": clip.pace,
     }
 
 
@@ -284,8 +286,9 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--frames", type=int, default=40, help="frames a clip, where the format leaves it open")
     parser.add_argument("--size", default="320x192", metavar="WxH", help="of the frames (default 320x192)")
     parser.add_argument("--seed", type=int, default=0, help="the same seed gives the same bytes")
+    parser.add_argument("--pace", type=float, default=1.0, help="how fast everything moves, 1 as in the real set")
     parser.add_argument("--root", type=Path, default=Path("datasets"), help="where the folders go (default ./datasets)")
-    parser.add_argument("--workers", type=int, default=len(os.sched_getaffinity(0)), help="processes (default: cores)")
+    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes (default: cores)")
     parser.add_argument("--force", action="store_true", help="replace folders that this script made before")
     options = parser.parse_args(arguments)
     try:
@@ -297,6 +300,8 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     for flag, least in (("clips", 1), ("test_clips", 1), ("frames", 1), ("seed", 0), ("workers", 1)):
         if getattr(options, flag) < least:
             parser.error(f"--{flag} {getattr(options, flag)}: expected {least} or more")
+    if not 0 < options.pace < 100:
+        parser.error(f"--pace {options.pace}: expected a positive number, such as 0.5 for half as fast")
     return options
 
 

@@ -11,6 +11,7 @@ import json
 import math
 import re
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 
 from common import cli
@@ -44,6 +45,7 @@ class Config:
     save_sample: bool = False  # sample pictures while training
 
     PV_ksize: int = 5  # window of the pixel volume
+    with_BIMNet: bool = True  # False: no motion is estimated, nothing moves
     fix_BIMNet: bool = True  # BIMNet is loaded and frozen; else trained along
     BIMNet_ckpt: str = "ckpt/BIMNet.pytorch"  # the frozen BIMNet; empty: random weights, or what is trained along
     wi: float = 1.0  # gain of the Xavier initialisation
@@ -93,6 +95,8 @@ class Config:
             raise cli.UsageError(f"PV_ksize {self.PV_ksize}: expected an odd number")
         if not re.fullmatch(r"[^\s./\\][^\s/\\]*", self.mode):  # names a folder, and files in a list with blanks
             raise cli.UsageError(f"--mode {self.mode!r}: expected a name without blanks and slashes, no dot first")
+        if not self.with_BIMNet and (not self.fix_BIMNet or self.BIMNet_ckpt):
+            raise cli.UsageError("with_BIMNet=False: there is no BIMNet to train or to load")
         if len(self.restarts) != cycles - 1 or len(self.restart_weights) != cycles - 1:
             raise cli.UsageError(
                 f"{cycles} entries in T_period need {cycles - 1} in restarts and restart_weights, "
@@ -154,7 +158,7 @@ def build_parser() -> cli.Parser:
     add("--config", help="preset: a file in pvdnet/configs; testing without it reads the run folder's saved one")
     add("--mode", default="PVDNet_DVD", help="name of the run: its log folder, the prefix of its checkpoints")
     add("--project", default="PVDNet_TOG2021", help="parent folder of the runs in --log_root")
-    add("-data", "--data", default=keep, choices=CHOICES["data"], help="random: test_frames without truth")
+    add("-data", "--data", default=keep, choices=CHOICES["data"], help="random: frames without truth")
     add(
         "-LRS",
         "--learning_rate_scheduler",
@@ -184,7 +188,11 @@ def build_parser() -> cli.Parser:
     add("-eval_mode", "--eval_mode", default="quan", help="label in the score file")
     add("--protocol", nargs="+", default=["pvdnet_code", "pvdnet_paper"], choices=("pvdnet_code", "pvdnet_paper"),
         help="how to score: as the published code, as the paper's MATLAB scripts")  # fmt: skip
-    add("--fps", help="frame rate of an --output video made from a folder of frames, such as 25 or 24000/1001")
+    add(
+        "--fps",
+        type=Fraction,
+        help="frame rate of an --output video made from a folder of frames, such as 25 or 24000/1001",
+    )
     add("--identity", action="store_true", help="score or write the blurry input itself, without a network")
     add("--parity", action="store_true", help="with --input: crop to multiples of 4 and leave BIMNet's rest out, "
         "as the published code does; else pad")  # fmt: skip
@@ -230,6 +238,11 @@ def parse(argv: list[str]) -> tuple[argparse.Namespace, Config]:
         raise cli.UsageError("BIMNet alone deblurs nothing: --input and --data random need a PVDNet")
     if options.is_train and config.data == "random":
         raise cli.UsageError("--data random has no sharp frames: train on DVD or nah")
+    selected = [
+        f"--{name}" for name in ("ckpt_name", "ckpt_abs_name", "ckpt_epoch", "ckpt_sc") if getattr(options, name)
+    ]
+    if options.is_train and selected:
+        raise cli.UsageError(f"{selected[0]} goes with testing; -r resumes a training, --set BIMNet_ckpt= loads BIMNet")
     if options.resume not in (None, "auto") and not options.resume.isdigit():
         raise cli.UsageError(f"-r {options.resume}: expected an epoch number or auto")
     return options, config

@@ -59,13 +59,12 @@ def load_network(options, config: Config, device: torch.device) -> tuple[DeblurN
     path = CheckpointManager(folder, config.mode, config.max_ckpt_num).select(
         name=options.ckpt_name, abs_name=options.ckpt_abs_name, epoch=options.ckpt_epoch, by_score=options.ckpt_sc
     )
-    network = DeblurNet(config.network, config.PV_ksize)
+    network = DeblurNet(config.network, config.PV_ksize, with_BIMNet=config.with_BIMNet)
     checkpoint.load_strict(network, checkpoint.load(path), path)
     network.to(device).eval()
-    if device.type == "cuda":
-        network.to(memory_format=torch.channels_last)
     if config.compile:
-        network.compile()
+        for part in network.children():  # not the pixel volume: all indexing, minutes to compile for nothing
+            part.compile()
     return network, path
 
 

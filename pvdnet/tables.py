@@ -9,7 +9,20 @@ from pathlib import Path
 from common.tables import ROOT
 from pvdnet import run
 
-CLIPS = ("--layout", "DVD", "--clips", "32", "--test_clips", "4", "--frames", "27", "--size", "192x128", "--seed", "0")
+CLIPS = (
+    "--layout",
+    "DVD",
+    "--clips",
+    "32",
+    "--test_clips",
+    "4",
+    "--frames",
+    "27",
+    "--size",
+    "192x128",
+    "--pace",
+    "0.5",
+)
 SMALL = ("--mode", "PVDNet_small", "--config", "config_PVDNet_small", "--data", "DVD")
 
 

@@ -42,7 +42,8 @@ def workplace(tmp_path_factory):
         shutil.copy(script, here / "datasets")
     for layout in ("DVD", "nah"):
         run(
-            f"python datasets/make_synthetic.py --layout {layout} --clips 1 --test_clips 1 --frames 3 --size 64x48", here
+            f"python datasets/make_synthetic.py --layout {layout} --clips 1 --test_clips 1 --frames 3 --size 64x48",
+            here,
         )
     clip = list(open_clip(here / "datasets/test_nah/video_0000/sharp"))
     with open_writer(here / "clip.mp4", frame_rate=25) as writer:

@@ -8,11 +8,12 @@ Where paper and published code differ or the paper is silent, we follow the code
      multiples of 32 and nothing is left out (`infer.py` does; the published numbers were taken without).
   2. The flow goes from the current frame to the previous blurry frame at full size, no low-resolution frames.
 
-Letters: B batch, C channels, H W pixels (multiples of 4, at least 32).
+Letters: B batch, C channels, H W pixels (multiples of 4).
 """
 
 import importlib
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -21,24 +22,21 @@ from common.liteflownet import LiteFlowNet
 from pvdnet.models.pixel_volume import pixel_volume
 
 
-def blur_invariant_flow(BIMNet: nn.Module, current: Tensor, previous: Tensor) -> Tensor:
+def blur_invariant_flow(BIMNet: nn.Module | None, current: Tensor, previous: Tensor) -> Tensor:
     """Flow from `current` to `previous` at full size.
 
     Args:
-        BIMNet: a LiteFlowNet.
-        current: (B, 3, H, W) RGB in [0, 1]; H and W at least 32.
+        BIMNet: a LiteFlowNet; None stands for "nothing moves".
+        current: (B, 3, H, W) RGB in [0, 1].
         previous: the same shape.
 
     Returns:
-        (B, 2, H, W) float32 pixels; zero right of and below the last multiple of 32.
-
-    Raises:
-        ValueError: a side is shorter than 32.
+        (B, 2, H, W) float32 pixels; zero right of and below the last multiple of 32, so everywhere if H or W < 32.
     """
     height, width = current.shape[-2:]
     rows, columns = height - height % 32, width - width % 32
-    if not rows or not columns:
-        raise ValueError(f"frames of {width}x{height}: BIMNet needs at least 32x32; pad them")
+    if BIMNet is None or not rows or not columns:
+        return current.new_zeros(len(current), 2, height, width, dtype=torch.float32)
     flow = BIMNet(current[..., :rows, :columns], previous[..., :rows, :columns])  # B 2 rows/2 columns/2
     flow = F.interpolate(flow, (rows, columns), mode="bilinear", align_corners=False)  # B 2 rows columns
     return F.pad(flow, (0, width - columns, 0, height - rows))  # B 2 H W
@@ -51,13 +49,13 @@ class DeblurNet(nn.Module):
         network: module with the class `Network` to use, by its name in `pvdnet/models/archs`.
         PV_ksize: window of the pixel volume.
         fix_BIMNet: BIMNet is frozen; else `forward` also gives the flows that the blur-invariant loss needs.
+        with_BIMNet: False leaves the motion out: the pixel volume holds the previous result's own neighbourhoods.
     """
 
-    def __init__(self, network: str = "PVDNet", PV_ksize: int = 5, fix_BIMNet: bool = True):
+    def __init__(self, network: str = "PVDNet", PV_ksize: int = 5, fix_BIMNet: bool = True, with_BIMNet: bool = True):
         super().__init__()
         self.PV_ksize = PV_ksize
-        self.BIMNet = LiteFlowNet()
-        self.BIMNet.requires_grad_(not fix_BIMNet)
+        self.BIMNet = LiteFlowNet().requires_grad_(not fix_BIMNet) if with_BIMNet else None
         self.PVDNet = importlib.import_module(f"pvdnet.models.archs.{network}").Network(PV_ksize**2)
 
     def forward(

@@ -14,6 +14,8 @@ Letters: B batch, K pixel volume channels, H W pixels (multiples of 4).
 import torch
 from torch import Tensor, nn
 
+from common.layout import fastest_layout
+
 
 def _conv(inputs: int, outputs: int, kernel: int, stride: int = 1) -> nn.Conv2d:
     return nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2)
@@ -39,7 +41,11 @@ class Network(nn.Module):
         width: channels at full and half size (half of it for the frames' branch).
         deep_width: channels at quarter size.
         num_blocks: residual blocks at quarter size.
+
+    `memory_format` may force the layout of the activations in memory; None is the fastest.
     """
+
+    memory_format: torch.memory_format | None = None
 
     def __init__(self, PV_channels: int, width: int = 64, deep_width: int = 128, num_blocks: int = 12):
         super().__init__()
@@ -48,7 +54,9 @@ class Network(nn.Module):
         self.img_dec = nn.Sequential(_conv(9, half, 3), _relu(), _conv(half, half, 3), _relu())
         self.d0 = _conv(width + half, width, 5)
         self.d1 = nn.Sequential(_conv(width, width, 5, stride=2), _relu(), _conv(width, width, 5))
-        self.temp = nn.Sequential(_conv(width, 2 * width, 5, stride=2), _relu(), _conv(2 * width, deep_width, 5), _relu())
+        self.temp = nn.Sequential(
+            _conv(width, 2 * width, 5, stride=2), _relu(), _conv(2 * width, deep_width, 5), _relu()
+        )
         self.RBs = nn.ModuleList(_block(deep_width) for _ in range(num_blocks))
         self.RB_end = nn.Sequential(_conv(deep_width, deep_width, 3), _relu())
         self.dconv1 = nn.ConvTranspose2d(deep_width, width, 4, 2, 1)
@@ -69,14 +77,16 @@ class Network(nn.Module):
         Returns:
             (B, 3, H, W) deblurred frame, about [-1, 1], not clamped.
         """
-        frames = self.img_dec(torch.cat((I_curr, I_prev, I_next), 1))  # B 32 H W
-        d0 = self.d0(torch.cat((self.PV_dec(PV), frames), 1))  # B 64 H W
+        layout = self.memory_format or fastest_layout(self)
+        frames = torch.cat((I_curr, I_prev, I_next), 1).contiguous(memory_format=layout)  # B 9 H W
+        PV = PV.contiguous(memory_format=layout)
+        d0 = self.d0(torch.cat((self.PV_dec(PV), self.img_dec(frames)), 1))  # B 64 H W
         d1 = self.d1(d0)  # B 64 H/2 W/2
         temp = self.temp(d1)  # B 128 H/4 W/4
         n = temp
         for block in self.RBs:
             n = n + block(n)
         n = self.RB_end(n) + temp
-        n = self.dconv1_end(self.dconv1(n) + d1)  # B 64 H/2 W/2
-        n = self.dconv2_end(self.dconv2(n) + d0)  # B 64 H W
+        n = self.dconv1_end(self.dconv1(n).add_(d1))  # B 64 H/2 W/2
+        n = self.dconv2_end(self.dconv2(n).add_(d0))  # B 64 H W
         return I_curr + self.end(n)  # B 3 H W

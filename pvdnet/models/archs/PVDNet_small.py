@@ -4,5 +4,7 @@ from pvdnet.models.archs import PVDNet
 
 
 class Network(PVDNet.Network):
+    """A quarter of PVDNet's width, a third of its blocks."""
+
     def __init__(self, PV_channels: int):
-        super().__init__(PV_channels, width=24, deep_width=48, num_blocks=4)
+        super().__init__(PV_channels, width=16, deep_width=48, num_blocks=4)

@@ -54,10 +54,9 @@ class Trainer:
             if config.BIMNet_ckpt:
                 load_BIMNet(self.network.BIMNet, config.BIMNet_ckpt)
         self.network.to(processes.device)
-        if processes.device.type == "cuda":
-            self.network.to(memory_format=torch.channels_last)
         if config.compile:
-            self.network.compile()
+            for part in self.network.children():  # not the pixel volume: all indexing, minutes to compile for nothing
+                part.compile()
         parallel = processes.world_size > 1
         self.model = DistributedDataParallel(self.network) if parallel else self.network
         self.optimizer = RAdam(
@@ -69,7 +68,7 @@ class Trainer:
     @staticmethod
     def build(config) -> nn.Module:
         """The network on the CPU; BIMNet is its attribute of that name."""
-        return DeblurNet(config.network, config.PV_ksize, config.fix_BIMNet)
+        return DeblurNet(config.network, config.PV_ksize, config.fix_BIMNet, config.with_BIMNet)
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -134,7 +133,9 @@ class Trainer:
         broken = not math.isfinite(values["total"]) or (config.amp != "fp16" and not math.isfinite(norm))
         if self.processes.any(broken)[0]:
             parts = ", ".join(f"{key} {value:g}" for key, value in values.items())
-            raise FloatingPointError(f"step {self.itr['train'] + 1}: loss is not finite ({parts}; gradient norm {norm:g})")
+            raise FloatingPointError(
+                f"step {self.itr['train'] + 1}: loss is not finite ({parts}; gradient norm {norm:g})"
+            )
         self.scaler.step(self.optimizer)
         self.scaler.update()
         self.itr["train"] += 1

@@ -1,0 +1,90 @@
+"""Tables: what the csv files hold is what the pages show, and a number that leaves its tolerance is told."""
+
+import types
+
+import numpy as np
+import pytest
+
+from common import cli, figures, tables
+
+ROW = dict.fromkeys(tables.COLUMNS, "") | {
+    "table": "4",
+    "method": "PVDNet",
+    "data": "DVD",
+    "protocol": "pvdnet_code",
+    "metric": "PSNR",
+    "expected": "31.89",
+    "tolerance": "0.02",
+}
+
+
+def test_the_pages_agree_with_the_csv_files():
+    assert cli.run(tables.main, ["check"]) == 0
+
+
+def test_a_number_that_nobody_measured_is_a_dash():
+    row = tables.markdown([ROW]).splitlines()[-1]
+    assert row == "| 4 | PVDNet | DVD | pvdnet_code | PSNR | 31.89 | — | — |"
+    row = tables.markdown([ROW | {"expected": "", "measured": "30.5"}]).splitlines()[-1]
+    assert row.endswith("| — | 30.50 | — |")
+
+
+def test_measured_numbers_come_with_their_difference():
+    pair = [ROW | {"measured": "31.93"}, ROW | {"metric": "SSIM", "expected": "0.92", "measured": "0.9190"}]
+    assert tables.markdown(pair).splitlines()[-1].endswith("| 31.89 / 0.9200 | 31.93 / 0.9190 | +0.04 / -0.0010 |")
+
+
+@pytest.mark.parametrize(("measured", "is_off"), [("31.90", False), ("31.87", False), ("31.92", True), ("", False)])
+def test_tolerance(measured, is_off):
+    assert tables.off(ROW | {"measured": measured}) is is_off
+
+
+def test_a_stale_page_is_told(monkeypatch, tmp_path, capsys):
+    (tmp_path / "paper").mkdir()
+    for page in ("README.md", "paper/README.md"):
+        (tmp_path / page).write_text("before\n<!-- table:paper -->\nold\n<!-- /table:paper -->\nafter\n")
+    monkeypatch.setattr(tables, "ROOT", tmp_path)
+    monkeypatch.setattr(tables, "PAPERS", ("paper",))
+    tables.write_rows("paper", [ROW])
+    assert cli.run(tables.main, ["check"]) == 1
+    assert "make tables" in capsys.readouterr().err
+    assert cli.run(tables.main, ["write"]) == 0
+    assert cli.run(tables.main, ["check"]) == 0
+    text = (tmp_path / "README.md").read_text()
+    assert text.startswith("before\n<!-- table:paper -->\n| table |")
+    assert text.endswith("after\n")
+
+
+def test_measure_fills_rows_names_what_is_missing_and_fails_when_off(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(tables, "ROOT", tmp_path)
+    monkeypatch.setattr(tables, "PAPERS", ("paper",))
+    (tmp_path / "paper").mkdir()
+    for page in ("README.md", "paper/README.md"):
+        (tmp_path / page).write_text("<!-- table:paper -->\n<!-- /table:paper -->")
+    tables.write_rows("paper", [ROW | {"config": "c"}, ROW | {"config": "c", "data": "nah"}])
+    paper = types.SimpleNamespace(
+        missing=lambda method, config, data, checkpoint, options: "no nah here" if data == "nah" else "",
+        measure=lambda *_: ({("pvdnet_code", "PSNR"): ("31.0", "12")}, {"command": "do it"}),
+    )
+    monkeypatch.setattr(tables.importlib, "import_module", lambda name: {"paper.tables": paper}[name])
+    assert tables.main(["measure"]) == 1
+    out = capsys.readouterr()
+    assert "no nah here" in out.out
+    assert "measured 31.0, expected 31.89" in out.err
+    rows = tables.read("paper")
+    assert (rows[0]["measured"], rows[0]["frames"], rows[0]["command"]) == ("31.0", "12", "do it")
+    assert rows[1]["measured"] == ""
+
+
+def test_a_curve_goes_up_where_the_values_do():
+    picture = figures.curve(np.array([0, 10]), np.array([0.0, 1.0]), label="x", baseline=0.5)
+    rows, columns = np.nonzero((picture == figures.LINE).all(-1))
+    assert rows[columns.argmin()] > rows[columns.argmax()] + 200
+
+
+def test_a_sheet_shows_the_frames_side_by_side():
+    frames = {"a": np.full((8, 10, 3), 200, np.uint8), "b": np.full((8, 10, 3), 90, np.uint8)}
+    picture = figures.sheet(frames, zoom=2)
+    assert picture.shape == (24 + 16, 20 + 6 + 20, 3)
+    assert (picture[24:, :20] == 200).all()
+    assert (picture[24:, 26:] == 90).all()
