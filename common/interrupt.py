@@ -4,7 +4,11 @@ import signal
 
 
 class StopRequest:
-    """Turns the first SIGTERM or Ctrl-C into a wish to stop, `signal`; a second Ctrl-C stops at once."""
+    """Turns the first SIGTERM or Ctrl-C into a wish to stop, `signal`; a second Ctrl-C stops at once.
+
+    `timeout` and job schedulers send SIGTERM to the loader's workers too. From then on their death is no error: the
+    step that goes on has its batch already.
+    """
 
     def __enter__(self):
         self.signal = None
@@ -15,6 +19,8 @@ class StopRequest:
         if self.signal is not None and number == signal.SIGINT:
             raise KeyboardInterrupt
         self.signal = number
+        if hasattr(signal, "SIGCHLD"):
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # where PyTorch's loader watches its workers
 
     def __exit__(self, *_):
         for number, handler in self._before.items():
@@ -22,6 +28,6 @@ class StopRequest:
 
 
 def start_worker(_number: int) -> None:
-    """Make a loader's worker leave Ctrl-C to the main process, which still needs its batch, and end on SIGTERM."""
+    """Make a loader's worker leave Ctrl-C to the main process, and end on SIGTERM, by which that ends it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)

@@ -33,8 +33,8 @@ def koehler_scores(truth: np.ndarray, result: np.ndarray) -> tuple[float, float,
     smallest = 2 * BORDER + 11
     if min(truth.shape[:2]) < smallest:
         raise ValueError(
-            f"{truth.shape[1]}x{truth.shape[0]} pixels are too few for the paper's protocol, which cuts {BORDER} on every "
-            f"side: expected at least {smallest}x{smallest}; use --protocol pvdnet_code"
+            f"{truth.shape[1]}x{truth.shape[0]} pixels are too few for the paper's protocol, which cuts {BORDER} on "
+            f"every side: expected at least {smallest}x{smallest}; use --protocol pvdnet_code"
         )
     x = truth[BORDER:-BORDER, BORDER:-BORDER].astype(np.float64)
     z = result[BORDER:-BORDER, BORDER:-BORDER].astype(np.float64)

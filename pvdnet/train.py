@@ -188,9 +188,8 @@ class Run:
             raise ValueError(str(error).strip().splitlines()[-1].removeprefix("ValueError: ")) from None
 
     def _loop(self, stop: StopRequest) -> int:
-        config, log, trainer = self.config, self.log, self.trainer
-        steps = config.frame_itr_num
-        total = self.max_epoch * self.batches.per_epoch * steps
+        log = self.log
+        total = self.max_epoch * self.batches.per_epoch * self.config.frame_itr_num
         log.say(
             f"{len(self.dataset)} samples, {self.batches.per_epoch} batches an epoch, {self.max_epoch} epochs, "
             f"{total} iterations on {self.processes.world_size} x {self.processes.device}; run folder {self.folder}"
@@ -199,12 +198,25 @@ class Run:
             log.say(f"nothing to do: epoch {self.max_epoch} was the last")
             return 0
         iterator = iter(self._loader())
+        try:
+            return self._epochs(iterator, total, stop)
+        finally:
+            if hasattr(iterator, "_shutdown_workers"):  # PyTorch leaves it to the garbage collector
+                iterator._shutdown_workers()
+
+    def _epochs(self, iterator, total: int, stop: StopRequest) -> int:
+        config, log, trainer, steps = self.config, self.log, self.trainer, self.config.frame_itr_num
         bar = log.progress(total, config.mode, "frame")
         bar.update(trainer.itr["train"])
         while self.epoch <= self.max_epoch:
             began = time.time()
             while self.batch < self.batches.per_epoch:
-                batch = self._next_batch(iterator)
+                try:
+                    batch = self._next_batch(iterator)
+                except RuntimeError:  # its workers got the SIGTERM before we did
+                    if stop.signal is None or self.processes.world_size > 1:
+                        raise
+                    return self._stop(stop)
                 weight = len(batch["input"])
                 if self.memory is None:
                     self.memory = trainer.first_memory(batch)

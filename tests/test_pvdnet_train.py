@@ -59,11 +59,11 @@ def same(first: dict, second: dict) -> bool:
     return first.keys() == second.keys() and all(torch.equal(first[key], second[key]) for key in first)
 
 
-def start(argv, code="", launcher=()):
+def start(argv, code="", launcher=(), **options):
     """The command line in a process of its own; `code` runs before it and may sabotage it."""
     command = [sys.executable, "-c", f"{code}\n{MAIN}", *argv] if not launcher else [*launcher, *argv]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-    return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=240)
+    return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=240, **options)
 
 
 @pytest.fixture(scope="session")
@@ -141,6 +141,27 @@ def test_sigterm_finishes_the_step_saves_and_resumes_exactly(arguments, tmp_path
     assert cli.run(run.main, arguments("-r", "auto")) == 0
     assert "epoch 2, batch 0, frame 2" in capsys.readouterr().out
     assert same(weights(tmp_path), weights(undisturbed))
+
+
+def test_sigterm_to_all_processes_as_schedulers_send_it(arguments, tmp_path, undisturbed):
+    code = (
+        "import os, signal\nfrom pvdnet.models.trainers.trainer import Trainer\nold = Trainer.iteration\n"
+        "def iteration(self, *a):\n    done = old(self, *a)\n"
+        "    if self.itr['train'] == 9: os.killpg(0, signal.SIGTERM)\n    return done\n"
+        "Trainer.iteration = iteration"
+    )
+    stopped = start(arguments("-th", "1"), code, start_new_session=True)
+    assert stopped.returncode == 128 + signal.SIGTERM, stopped.stderr
+    assert "stopped after iteration 9" in stopped.stdout
+    assert cli.run(run.main, arguments("-r", "auto")) == 0
+    assert same(weights(tmp_path), weights(undisturbed))
+
+
+def test_a_failed_run_ends_with_its_workers(arguments, clips):
+    code = "from pvdnet import data\ndef broken(*_): raise ValueError('frame 7 is broken')\ndata.read_pair = broken"
+    failed = start(arguments("-th", "2"), code)
+    assert failed.returncode == 1
+    assert failed.stderr.strip() == "error: frame 7 is broken"
 
 
 KILL = "import os, signal\ndef die(*_): os.kill(os.getpid(), signal.SIGKILL)\n"
