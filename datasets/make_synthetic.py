@@ -269,11 +269,11 @@ def make(name: str, options: argparse.Namespace) -> None:
 def run_jobs(jobs: list[tuple[Path, Clip]], name: str, workers: int) -> None:
     if workers == 1:
         cv2.setNumThreads(1)
-        for job in tqdm(jobs, name, unit="clip"):
+        for job in tqdm(jobs, name, unit="clip", disable=None):
             write_clip(job)
         return
     with multiprocessing.get_context("spawn").Pool(workers, start_worker) as pool:
-        for _ in tqdm(pool.imap_unordered(write_clip, jobs), name, len(jobs), unit="clip"):
+        for _ in tqdm(pool.imap_unordered(write_clip, jobs), name, len(jobs), unit="clip", disable=None):
             pass
 
 

@@ -55,7 +55,6 @@ def measure(method: str, config: str, data: str, checkpoint: str, options) -> tu
         command = [*SMALL, *where]
         again = ["-dl"] if options.fresh else ["-r", "auto"]
         _run(["--is_train", *command, *again])
-        command += ["--ckpt_sc"]
     elif checkpoint == "none":
         command = ["--identity", "--mode", "identity", "--config", config, "--data", data, *where]
     else:

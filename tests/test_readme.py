@@ -84,7 +84,8 @@ def test_command(command, workplace):
     if "--output" in command:
         command += " --overwrite"
     if "make_synthetic" in command:
-        command += " --clips 1 --test_clips 1 --frames 3 --size 64x48 --root fresh"
+        command += " --clips 1 --test_clips 1 --frames 3 --size 64x48"
+        command += "" if "--root" in command else " --root fresh"
     done = run(command, workplace)
     assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
 
