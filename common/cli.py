@@ -59,19 +59,19 @@ def override(config, assignments: Sequence[str]):
         UsageError: no such field, or a value of another type.
     """
     names = [field.name for field in dataclasses.fields(config)]
+    values = {}
     for assignment in assignments:
         name, equals, text = assignment.partition("=")
         if not equals or name not in names:
             near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
-            raise UsageError(
-                f"--set {assignment}: expected FIELD=VALUE" + (f"; did you mean {near[0]}?" if near else "")
-            )
+            hint = f"; did you mean {near[0]}?" if near else ""
+            raise UsageError(f"--set {assignment}: expected FIELD=VALUE{hint}")
         old = getattr(config, name)
         try:
-            config = dataclasses.replace(config, **{name: _read_like(text, old)})
+            values[name] = _read_like(text, old)
         except ValueError as error:
             raise UsageError(f"--set {assignment}: expected a value like {old!r}") from error
-    return config
+    return dataclasses.replace(config, **values)  # at once: some fields must fit others
 
 
 def _read_like(text: str, old):

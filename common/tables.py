@@ -66,7 +66,10 @@ def markdown(rows: list[dict[str, str]]) -> str:
     groups: dict[tuple, list[dict]] = {}
     for row in rows:
         groups.setdefault(tuple(row[key] for key in ("table", "method", "data", "protocol")), []).append(row)
-    lines = ["| table | method | data | protocol | metric | published or recorded | measured | delta |", "|---" * 8 + "|"]
+    lines = [
+        "| table | method | data | protocol | metric | published or recorded | measured | delta |",
+        "|---" * 8 + "|",
+    ]
     for key, group in groups.items():
         cells = [[_cell(row, what) for row in group] for what in ("expected", "measured", "delta")]
         texts = [DASH if set(values) == {DASH} else " / ".join(values) for values in cells]

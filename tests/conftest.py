@@ -1,7 +1,12 @@
+import os
 from pathlib import Path
 
 import pytest
 import torch
+
+# Runs are compared bit for bit with runs in other processes, and sums depend on the number of threads.
+os.environ["OMP_NUM_THREADS"] = "1"
+torch.set_num_threads(1)
 
 HERE = Path(__file__).parent
 

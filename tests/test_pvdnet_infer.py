@@ -39,7 +39,8 @@ def frames(tmp_path):
 
 
 def deblur(tmp_path, weights, source, target, *more):
-    argv = ["--mode", "x", "--config", "config_PVDNet_small", "--ckpt_abs_name", str(weights), "--device", "cpu"]
+    argv = ["--mode", "x", "--config", "config_PVDNet", "--network", "PVDNet_small", "--device", "cpu"]
+    argv += ["--ckpt_abs_name", str(weights)]
     return cli.run(run.main, [*argv, "--input", str(tmp_path / source), "--output", str(tmp_path / target), *more])
 
 

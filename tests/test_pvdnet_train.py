@@ -22,7 +22,7 @@ ROOT = Path(__file__).parent.parent
 MAIN = "import sys\nfrom common import cli\nfrom pvdnet import run\nsys.exit(cli.run(run.main, sys.argv[1:]))"
 TINY = (
     "--set", "width=32", "--set", "height=32", "--set", "frame_itr_num=3", "--set", "total_itr=24",
-    "--set", "write_ckpt_every_epoch=2", "-th", "0", "--device", "cpu",
+    "--set", "write_ckpt_every_epoch=2", "-lr", "5e-4", "-th", "0", "--device", "cpu",
 )  # fmt: skip
 
 

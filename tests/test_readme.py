@@ -57,8 +57,6 @@ def workplace(tmp_path_factory):
         checkpoint.save(state, here / f"ckpt/{name}.pytorch")
     state = {key: value for key, value in network.BIMNet.state_dict().items()}
     checkpoint.save(state, here / "ckpt/BIMNet.pytorch")
-    epoch = "logs/PVDNet_TOG2021/BIMNet/checkpoint/train/epoch/ckpt/BIMNet_01000.pytorch"
-    checkpoint.save(state, here / epoch)
     return here
 
 
@@ -81,6 +79,8 @@ def test_command(command, workplace):
         command += " " + shlex.join(FEWER_STEPS)
         if "-r" not in command.split():
             command += " -dl"
+        if "BIMNet_ckpt=" in command:  # the run that this one follows made fewer epochs here
+            command = command.replace("BIMNet_01000", "BIMNet_00001")
     if "--output" in command:
         command += " --overwrite"
     if "make_synthetic" in command:
