@@ -17,7 +17,7 @@ from pvdnet.ckpt_manager import CheckpointManager
 from pvdnet.config import Config
 from pvdnet.data import Video, clip_frames, find_videos, validation_videos
 from pvdnet.koehler import koehler_scores
-from pvdnet.models.deblurnet import DeblurNet
+from pvdnet.models.deblurnet import DeblurNet, compile_parts
 from pvdnet.models.trainers.trainer import AMP_TYPES
 
 
@@ -48,6 +48,14 @@ def protocol_scores(name: str, result: np.ndarray, gt: np.ndarray) -> tuple[floa
     return psnr(result, truth, peak=protocol.peak), ssim(result, truth, kind=protocol.ssim, peak=protocol.peak)
 
 
+def selected_checkpoint(options, config: Config) -> Path:
+    """The weights that the `--ckpt_*` flags select."""
+    folder = Path(options.log_root, config.project, config.mode, "checkpoint/train/epoch")
+    return CheckpointManager(folder, config.mode, config.max_ckpt_num).select(
+        name=options.ckpt_name, abs_name=options.ckpt_abs_name, epoch=options.ckpt_epoch, by_score=options.ckpt_sc
+    )
+
+
 def load_network(options, config: Config, device: torch.device) -> tuple[DeblurNet | None, Path | None]:
     """The network that the options ask for with its weights, ready to run, and the checkpoint's path.
 
@@ -55,16 +63,12 @@ def load_network(options, config: Config, device: torch.device) -> tuple[DeblurN
     """
     if options.identity:
         return None, None
-    folder = Path(options.log_root, config.project, config.mode, "checkpoint/train/epoch")
-    path = CheckpointManager(folder, config.mode, config.max_ckpt_num).select(
-        name=options.ckpt_name, abs_name=options.ckpt_abs_name, epoch=options.ckpt_epoch, by_score=options.ckpt_sc
-    )
+    path = selected_checkpoint(options, config)
     network = DeblurNet(config.network, config.PV_ksize, with_BIMNet=config.with_BIMNet)
     checkpoint.load_strict(network, checkpoint.load(path), path)
     network.to(device).eval()
     if config.compile:
-        for part in network.children():  # not the pixel volume: all indexing, minutes to compile for nothing
-            part.compile()
+        compile_parts(network)
     return network, path
 
 
@@ -99,9 +103,9 @@ def evaluate(options, config: Config) -> int:
             if path:
                 shutil.copy(path, results / path.name)
             for protocol in options.protocol:
-                both = [score for part in everyone for score in part[protocol]]
-                both.sort(key=lambda score: (score.video, score.frame))
-                _write_scores(both, videos, protocol, name, options, config, results, pictures)
+                joined = [score for part in everyone for score in part[protocol]]
+                joined.sort(key=lambda score: (score.video, score.frame))
+                _write_scores(joined, videos, protocol, name, options, config, results, pictures)
             print(f"pictures and scores: {pictures}")
         return 0
     finally:
@@ -193,10 +197,7 @@ def _evaluate_BIMNet(options, config: Config) -> int:
 
     processes = distributed.start(options.dist, options.device)
     try:
-        folder = Path(options.log_root, config.project, config.mode, "checkpoint/train/epoch")
-        path = CheckpointManager(folder, config.mode, config.max_ckpt_num).select(
-            name=options.ckpt_name, abs_name=options.ckpt_abs_name, epoch=options.ckpt_epoch, by_score=options.ckpt_sc
-        )
+        path = selected_checkpoint(options, config)
         trainer = Trainer(config, processes, fresh=False)
         checkpoint.load_strict(trainer.network, checkpoint.load(path), path)
         videos = find_videos(options.data_root, config.data, "test")

@@ -129,3 +129,9 @@ def load_BIMNet(BIMNet: nn.Module, path: str) -> None:
         ) from None
     own = {key.removeprefix("BIMNet."): value for key, value in state.items() if key.startswith("BIMNet.")}
     checkpoint.load_strict(BIMNet, own or state, path)
+
+
+def compile_parts(network: nn.Module) -> None:
+    """Compile BIMNet and the deblurring network in place; the pixel volume, all indexing, takes minutes for nothing."""
+    for part in network.children():
+        part.compile()

@@ -21,7 +21,7 @@ from common.runlog import grid
 from common.warp import backward_warp
 from pvdnet.data import Video, clip_frames, to_tensor
 from pvdnet.losses import blur_invariant_loss, frame_psnr, image_loss
-from pvdnet.models.deblurnet import DeblurNet, load_BIMNet
+from pvdnet.models.deblurnet import DeblurNet, compile_parts, load_BIMNet
 from pvdnet.models.trainers.lr_scheduler import cosine_restart, stepwise_decay
 from pvdnet.models.trainers.radam import RAdam
 
@@ -55,8 +55,7 @@ class Trainer:
                 load_BIMNet(self.network.BIMNet, config.BIMNet_ckpt)
         self.network.to(processes.device)
         if config.compile:
-            for part in self.network.children():  # not the pixel volume: all indexing, minutes to compile for nothing
-                part.compile()
+            compile_parts(self.network)
         parallel = processes.world_size > 1
         self.model = DistributedDataParallel(self.network) if parallel else self.network
         self.optimizer = RAdam(
