@@ -3,10 +3,13 @@
 import argparse
 import dataclasses
 import difflib
+import json
 import os
+import re
 import sys
 import traceback
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 
 class UsageError(Exception):
@@ -50,6 +53,75 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--debug", action="store_true", help="show the traceback of an error")
     # Launchers append these; the environment tells the rank.
     group.add_argument("--local_rank", "--local-rank", type=int, help=argparse.SUPPRESS)
+
+
+def add_run_arguments(parser: argparse.ArgumentParser, place: str) -> None:
+    """The flags of run folders, training and checkpoints; `place` is where a paper's runs lie."""
+    keep = argparse.SUPPRESS
+    group = parser.add_argument_group("runs")
+    add = group.add_argument
+    add("--is_train", action="store_true", help="train; else evaluate, or run on --input")
+    add("--mode", help=f"name of the run: its folder in {place}, the prefix of its checkpoints")
+    add("--project", help="parent folder of the runs in --log_root")
+    add("-b", "--batch_size", type=int, default=keep, help="samples per process")
+    add("-th", "--thread_num", type=int, default=keep, help="loader workers; as many as the batch has samples")
+    add("-r", "--resume", help="epoch to go on from, or auto: the newest state, or the start where there is none")
+    add("-dl", "--delete_log", action="store_true", help="delete the run folder first; -r switches it off")
+    add("-ss", "--save_sample", action="store_true", default=keep, help="save sample pictures")
+    add("-dist", "--dist", action="store_true", help="one of several processes of torchrun")
+    add("-ckpt_name", "--ckpt_name", help="checkpoint of the run, by file name")
+    add("-ckpt_abs_name", "--ckpt_abs_name", help="checkpoint by path; wins over --ckpt_name")
+    add("-ckpt_epoch", "--ckpt_epoch", type=int, help="checkpoint of the run, by epoch; wins over both")
+    add("-ckpt_sc", "--ckpt_sc", "--ckpt_score", dest="ckpt_sc", action="store_true",
+        help="the run's checkpoint with the best validation score; else the most recent one")  # fmt: skip
+
+
+def check_run_options(options: argparse.Namespace) -> None:
+    """Refuse values of `add_run_arguments` and `add_common_arguments` that no paper takes.
+
+    Raises:
+        UsageError: one of them.
+    """
+    if options.tile is not None and options.tile < 1:
+        raise UsageError(f"--tile {options.tile}: expected a side in pixels")
+    if options.resume not in (None, "auto") and not options.resume.isdigit():
+        raise UsageError(f"-r {options.resume}: expected an epoch number or auto")
+
+
+def check_run_name(mode: str) -> None:
+    """Refuse a `mode` that cannot name a folder, and files in a list with blanks.
+
+    Raises:
+        UsageError: it cannot.
+    """
+    if not re.fullmatch(r"[^\s./\\][^\s/\\]*", mode):
+        raise UsageError(f"--mode {mode!r}: expected a name without blanks and slashes, no dot first")
+
+
+def read_config(kind: type, path: Path):
+    """Read a run folder's config/config.txt as the dataclass `kind`.
+
+    Raises:
+        ValueError: it is not one of ours.
+    """
+    try:
+        values = json.loads(path.read_text())
+        return kind(**{key: tuple(v) if isinstance(v, list) else v for key, v in values.items()})
+    except (TypeError, AttributeError, ValueError) as error:  # ValueError: no JSON, or no text
+        raise ValueError(
+            f"{path}: not a saved config of this version ({error}); name a preset with --config"
+        ) from error
+
+
+def settle(config, options: argparse.Namespace):
+    """The frozen dataclass `config` with what flags and `--set` give instead.
+
+    Raises:
+        UsageError: a value does not fit.
+    """
+    names = [field.name for field in dataclasses.fields(config) if field.name != "config"]
+    given = {name: getattr(options, name) for name in names if hasattr(options, name)}
+    return override(dataclasses.replace(config, **given), options.set)
 
 
 def override(config, assignments: Sequence[str]):

@@ -13,6 +13,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from common.cli import UsageError
+from common.distributed import Processes
 from common.image import to_uint8, write_image
 
 
@@ -109,6 +110,24 @@ class RunLog:
             writer.close()
         if self.active:
             self._metrics.close()
+
+
+class Means:
+    """Sums of values since it was made."""
+
+    def __init__(self):
+        self.count, self.sums = 0, {}
+
+    def add(self, values: dict[str, float], weight: int) -> None:
+        """Count `values` for `weight` samples."""
+        self.count += weight
+        for key, value in values.items():
+            self.sums[key] = self.sums.get(key, 0.0) + value * weight
+
+    def over(self, processes: Processes, keys) -> dict[str, float]:
+        """Means over all processes."""
+        count, *sums = processes.sum([float(self.count)] + [self.sums.get(key, 0.0) for key in keys])
+        return {key: total / max(count, 1) for key, total in zip(keys, sums, strict=True)}
 
 
 def grid(images: Tensor, columns: int = 3) -> np.ndarray:

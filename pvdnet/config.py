@@ -9,7 +9,6 @@ import dataclasses
 import importlib.util
 import json
 import math
-import re
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -93,8 +92,7 @@ class Config:
             raise cli.UsageError(f"thread_num {self.thread_num}: expected -1 or more")
         if self.PV_ksize % 2 == 0:
             raise cli.UsageError(f"PV_ksize {self.PV_ksize}: expected an odd number")
-        if not re.fullmatch(r"[^\s./\\][^\s/\\]*", self.mode):  # names a folder, and files in a list with blanks
-            raise cli.UsageError(f"--mode {self.mode!r}: expected a name without blanks and slashes, no dot first")
+        cli.check_run_name(self.mode)
         if not self.with_BIMNet and (not self.fix_BIMNet or self.BIMNet_ckpt):
             raise cli.UsageError("with_BIMNet=False: there is no BIMNet to train or to load")
         if len(self.restarts) != cycles - 1 or len(self.restart_weights) != cycles - 1:
@@ -108,21 +106,6 @@ class Config:
     def to_json(self) -> str:
         """The text that the run folder keeps in config/config.txt."""
         return json.dumps(dataclasses.asdict(self), indent=4)
-
-
-def from_json(path: Path) -> Config:
-    """Read a run folder's config/config.txt.
-
-    Raises:
-        ValueError: it is not one of ours.
-    """
-    try:
-        values = json.loads(path.read_text())
-        return Config(**{key: tuple(v) if isinstance(v, list) else v for key, v in values.items()})
-    except (TypeError, AttributeError, ValueError) as error:  # ValueError: no JSON, or no text
-        raise ValueError(
-            f"{path}: not a saved config of this version ({error}); name a preset with --config"
-        ) from error
 
 
 def plugin_names(folder: str) -> list[str]:
@@ -154,10 +137,7 @@ def build_parser() -> cli.Parser:
     parser = cli.Parser(prog="pvdnet/run.py", description="PVDNet: train, evaluate, or deblur your own video.")
     keep = argparse.SUPPRESS
     add = parser.add_argument
-    add("--is_train", action="store_true", help="train; else evaluate, or deblur --input")
     add("--config", help="preset: a file in pvdnet/configs; testing without it reads the run folder's saved one")
-    add("--mode", default="PVDNet_DVD", help="name of the run: its log folder, the prefix of its checkpoints")
-    add("--project", default="PVDNet_TOG2021", help="parent folder of the runs in --log_root")
     add("-data", "--data", default=keep, choices=CHOICES["data"], help="random: frames without truth")
     add(
         "-LRS",
@@ -167,24 +147,13 @@ def build_parser() -> cli.Parser:
         choices=CHOICES["LRS"],
         help="CA cosine, LD steps",
     )
-    add("-b", "--batch_size", type=int, default=keep, help="samples per process")
     add("-trainer", "--trainer", default=keep, help="file in pvdnet/models/trainers")
     add("-net", "--network", default=keep, help="file in pvdnet/models/archs")
-    add("-r", "--resume", help="epoch to go on from, or auto: the newest state, or the start where there is none")
-    add("-dl", "--delete_log", action="store_true", help="delete the run folder first; -r switches it off")
     add("-lr", "--lr_init", type=float, default=keep, help="first learning rate")
-    add("-th", "--thread_num", type=int, default=keep, help="loader workers; as many as the batch has samples")
-    add("-dist", "--dist", action="store_true", help="one of several processes of torchrun")
     add("-vs", "--is_verbose", action="store_true", default=keep, help="print a line per iteration")
-    add("-ss", "--save_sample", action="store_true", default=keep, help="save sample pictures (training)")
     add("-wi", "--weights_init", dest="wi", type=float, default=keep, help="gain of the Xavier initialisation")
     add("-gc", "--gc", type=float, default=keep, help="norm that gradients are clipped to")
     add("-proc", "--proc", default="proc", help="a label for your process list; changes nothing")
-    add("-ckpt_name", "--ckpt_name", help="checkpoint of the run, by file name")
-    add("-ckpt_abs_name", "--ckpt_abs_name", help="checkpoint by path; wins over --ckpt_name")
-    add("-ckpt_epoch", "--ckpt_epoch", type=int, help="checkpoint of the run, by epoch; wins over both")
-    add("-ckpt_sc", "--ckpt_sc", "--ckpt_score", dest="ckpt_sc", action="store_true",
-        help="the run's checkpoint with the best validation score; else the most recent one")  # fmt: skip
     add("-eval_mode", "--eval_mode", default="quan", help="label in the score file")
     add("--protocol", nargs="+", default=["pvdnet_code", "pvdnet_paper"], choices=("pvdnet_code", "pvdnet_paper"),
         help="how to score: as the published code, as the paper's MATLAB scripts")  # fmt: skip
@@ -196,7 +165,9 @@ def build_parser() -> cli.Parser:
     add("--identity", action="store_true", help="score or write the blurry input itself, without a network")
     add("--parity", action="store_true", help="with --input: crop to multiples of 4 and leave BIMNet's rest out, "
         "as the published code does; else pad")  # fmt: skip
+    cli.add_run_arguments(parser, "logs/PVDNet_TOG2021")
     cli.add_common_arguments(parser)
+    parser.set_defaults(mode=Config.mode, project=Config.project)
     return parser
 
 
@@ -211,7 +182,7 @@ def parse(argv: list[str]) -> tuple[argparse.Namespace, Config]:
     if options.config:
         config = preset(options.config)
     elif saved.is_file() and not (options.is_train and options.delete_log and not options.resume):
-        config = from_json(saved)
+        config = cli.read_config(Config, saved)
     elif options.mode.startswith("PVDNet_large"):
         config = preset("config_PVDNet_large")
     elif options.mode in ("PVDNet_DVD", "PVDNet_nah"):
@@ -219,18 +190,14 @@ def parse(argv: list[str]) -> tuple[argparse.Namespace, Config]:
     else:
         there = ", ".join(plugin_names("configs"))
         raise cli.UsageError(f"--mode {options.mode} has no saved config: add --config, one of {there}")
-    names = [field.name for field in dataclasses.fields(Config)]
-    given = {name: getattr(options, name) for name in names if hasattr(options, name)}
-    given |= {"config": config.config}
-    config = cli.override(dataclasses.replace(config, **given), options.set)
+    config = cli.settle(config, options)
     check_plugin("--network", "models/archs", config.network)
     check_plugin("--trainer", "models/trainers", config.trainer)
     if options.is_train and (options.input or options.identity):
         raise cli.UsageError("--is_train does not go with --input or --identity")
     if bool(options.input) != bool(options.output):
         raise cli.UsageError("--input and --output go together")
-    if options.tile is not None and options.tile < 1:
-        raise cli.UsageError(f"--tile {options.tile}: expected a side in pixels")
+    cli.check_run_options(options)
     alone = config.network == "BIMNet"
     if options.is_train and (alone, config.trainer) in ((True, "trainer"), (False, "trainer_BIMNet")):
         raise cli.UsageError(f"--network {config.network} does not go with --trainer {config.trainer}")
@@ -243,6 +210,4 @@ def parse(argv: list[str]) -> tuple[argparse.Namespace, Config]:
     ]
     if options.is_train and selected:
         raise cli.UsageError(f"{selected[0]} goes with testing; -r resumes a training, --set BIMNet_ckpt= loads BIMNet")
-    if options.resume not in (None, "auto") and not options.resume.isdigit():
-        raise cli.UsageError(f"-r {options.resume}: expected an epoch number or auto")
     return options, config

@@ -10,10 +10,10 @@ import numpy as np
 import torch
 
 from common import checkpoint, distributed
+from common.ckpt_manager import CheckpointManager
 from common.image import to_uint8, write_image
 from common.metrics import psnr, ssim
 from common.protocols import PROTOCOLS
-from pvdnet.ckpt_manager import CheckpointManager
 from pvdnet.config import Config
 from pvdnet.data import Video, clip_frames, find_videos, validation_videos
 from pvdnet.koehler import koehler_scores

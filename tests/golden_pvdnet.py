@@ -10,11 +10,11 @@ import torch
 from golden import Case
 
 from common.checkpoint import load_strict
+from common.ckpt_manager import CheckpointManager
 from common.correlation import correlation
 from common.distributed import Processes
 from common.liteflownet import LEVELS, LiteFlowNet
 from common.windows import neighbour_indices
-from pvdnet.ckpt_manager import CheckpointManager
 from pvdnet.config import Config
 from pvdnet.data import training_items, training_order, validation_videos, window_frames
 from pvdnet.evaluate import protocol_scores

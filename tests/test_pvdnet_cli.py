@@ -13,10 +13,10 @@ import pytest
 import torch
 
 from common import cli
+from common.ckpt_manager import CheckpointManager
 from common.image import read_image, write_image
 from common.liteflownet import LiteFlowNet
 from pvdnet import run as command
-from pvdnet.ckpt_manager import CheckpointManager
 from pvdnet.config import HERE, Config, parse, preset
 from pvdnet.data import SUBFOLDERS
 from pvdnet.models.deblurnet import DeblurNet

@@ -173,7 +173,7 @@ MOMENTS = {
     + "real, count = os.replace, []\n"
     + "os.replace = lambda *a: (count.append(1), die() if len(count) == 6 else real(*a))",
     "between weights and list": KILL
-    + "from pvdnet.ckpt_manager import CheckpointManager as C\nold, count = C._write, []\n"
+    + "from common.ckpt_manager import CheckpointManager as C\nold, count = C._write, []\n"
     + "C._write = lambda *a: (count.append(1), die() if len(count) == 3 else old(*a))",
 }
 
