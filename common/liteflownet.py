@@ -2,7 +2,7 @@
 
 Paper: Hui, Tang, Loy, *LiteFlowNet: A Lightweight Convolutional Neural Network for Optical Flow Estimation*, CVPR 2018
 (figures 2 and 3; section 3.1 matching and sub-pixel refinement, 3.2 regularisation). PVDNet's BIMNet is this network
-with other weights.
+with other weights; IFRNet's flow labels come from it (`half_pixel_warp`, `estimate_flow`).
 
 Where paper and published code differ, we follow the code:
   1. Levels run from 6 to 2; the paper's level 1 is left out and the flow comes at half the input's size.
@@ -24,6 +24,8 @@ LEVELS = (2, 3, 4, 5, 6)  # a level's maps are smaller than the input by 2^(leve
 CHANNELS = {2: 32, 3: 64, 4: 96, 5: 128, 6: 192}  # of the feature pyramid
 KERNEL = {2: 7, 3: 5, 4: 5, 5: 3, 6: 3}  # of the last convolutions and of the regularisation's window
 FLOW_UNIT = 20.0  # inside, a flow of 1 means 20 pixels of the input
+# What the converted original weights expect to be subtracted: B, G, R of the first image and of the second.
+MEANS = ((0.411618, 0.434631, 0.454253), (0.410782, 0.433645, 0.452793))
 
 
 def _level_pixels(level: int) -> float:
@@ -57,8 +59,15 @@ def _join(*parts: Tensor, like: Tensor) -> Tensor:
     return torch.cat([part.to(like.dtype).contiguous(memory_format=layout) for part in parts], 1)
 
 
-def _warp(image: Tensor, flow: Tensor, level: int) -> Tensor:
-    return backward_warp(image, flow * _level_pixels(level), padding="zeros")
+def _warp(image: Tensor, flow: Tensor, level: int, half_pixel: bool) -> Tensor:
+    flow = flow * _level_pixels(level)
+    if half_pixel:  # (2p + 1)/W - 1 + flow/((W - 1)/2), read without aligned corners, is p + flow W/(W - 1)
+        flow = _scale(flow, *(size / max(size - 1, 1) for size in reversed(image.shape[-2:])))
+    return backward_warp(image, flow, padding="zeros")
+
+
+def _scale(flow: Tensor, x: float, y: float) -> Tensor:
+    return torch.stack((x * flow[:, 0], y * flow[:, 1]), 1)
 
 
 class Features(nn.Module):
@@ -86,9 +95,9 @@ class Features(nn.Module):
 class Matching(nn.Module):
     """NetE, descriptor matching: a cost volume around the flow so far."""
 
-    def __init__(self, level: int):
+    def __init__(self, level: int, half_pixel_warp: bool):
         super().__init__()
-        self.level = level
+        self.level, self.half_pixel_warp = level, half_pixel_warp
         self.stride = 2 if level in (2, 3) else 1
         self.moduleFeat = _stack(_conv(32, 64, 1)) if level == 2 else nn.Identity()
         if level != 6:
@@ -103,7 +112,7 @@ class Matching(nn.Module):
         if flow is not None:
             with torch.autocast(flow.device.type, enabled=False):
                 flow = self.moduleUpflow(flow)  # B 2 h w
-            second = _warp(second, flow, self.level)
+            second = _warp(second, flow, self.level, self.half_pixel_warp)
         cost = F.leaky_relu(correlation(first, second, radius=3, stride=self.stride), 0.1)
         cost = cost.contiguous(memory_format=layout_of(first))
         step = self.moduleMain(self.moduleUpcorr(cost)).float()  # B 49 h w -> B 2 h w
@@ -113,24 +122,24 @@ class Matching(nn.Module):
 class Subpixel(nn.Module):
     """NetE, sub-pixel refinement: corrects the flow from the features that it aligns."""
 
-    def __init__(self, level: int):
+    def __init__(self, level: int, half_pixel_warp: bool):
         super().__init__()
-        self.level = level
+        self.level, self.half_pixel_warp = level, half_pixel_warp
         self.moduleFeat = _stack(_conv(32, 64, 1)) if level == 2 else nn.Identity()
         self.moduleMain = _flow_head(2 * max(CHANNELS[level], 64) + 2, level)
 
     def forward(self, first: Tensor, second: Tensor, flow: Tensor) -> Tensor:
         first, second = self.moduleFeat(first), self.moduleFeat(second)
-        second = _warp(second, flow, self.level)
+        second = _warp(second, flow, self.level, self.half_pixel_warp)
         return flow + self.moduleMain(_join(first, second, flow, like=first))
 
 
 class Regularization(nn.Module):
     """NetE, flow regularisation: a local average of the flow whose weights follow image and error."""
 
-    def __init__(self, level: int):
+    def __init__(self, level: int, half_pixel_warp: bool):
         super().__init__()
-        self.level, self.kernel = level, KERNEL[level]
+        self.level, self.kernel, self.half_pixel_warp = level, KERNEL[level], half_pixel_warp
         taps = self.kernel**2
         self.moduleFeat = _stack(_conv(CHANNELS[level], 128, 1)) if level < 5 else nn.Identity()
         self.moduleMain = _stack(
@@ -154,7 +163,7 @@ class Regularization(nn.Module):
 
     def forward(self, first_image: Tensor, second_image: Tensor, first: Tensor, flow: Tensor) -> Tensor:
         with torch.no_grad():
-            error = first_image - _warp(second_image, flow, self.level)
+            error = first_image - _warp(second_image, flow, self.level, self.half_pixel_warp)
             error = error.square().sum(1, keepdim=True).sqrt()  # B 1 h w
         centred = flow - flow.mean((2, 3), keepdim=True)
         first = self.moduleFeat(first)
@@ -177,16 +186,20 @@ class LiteFlowNet(nn.Module):
     """Optical flow from the first image to the second (5,381,969 parameters).
 
     `memory_format` may force the layout of the activations in memory; None is the fastest.
+
+    Args:
+        half_pixel_warp: warp as the copy that made IFRNet's labels: its grid of pixel centres does not fit the scale of
+            its flow, so a flow f reads at p + f W/(W - 1), and likewise in y. False reads at p + f.
     """
 
     memory_format: torch.memory_format | None = None
 
-    def __init__(self):
+    def __init__(self, half_pixel_warp: bool = False):
         super().__init__()
         self.moduleFeatures = Features()
-        self.moduleMatching = nn.ModuleList(Matching(level) for level in LEVELS)
-        self.moduleSubpixel = nn.ModuleList(Subpixel(level) for level in LEVELS)
-        self.moduleRegularization = nn.ModuleList(Regularization(level) for level in LEVELS)
+        self.moduleMatching = nn.ModuleList(Matching(level, half_pixel_warp) for level in LEVELS)
+        self.moduleSubpixel = nn.ModuleList(Subpixel(level, half_pixel_warp) for level in LEVELS)
+        self.moduleRegularization = nn.ModuleList(Regularization(level, half_pixel_warp) for level in LEVELS)
 
     def forward(self, first: Tensor, second: Tensor) -> Tensor:
         """Estimate the flow that, warping `second` backward, gives `first`.
@@ -224,3 +237,36 @@ class LiteFlowNet(nn.Module):
             flow = self.moduleSubpixel[index](feature_1, feature_2, flow)
             flow = self.moduleRegularization[index](pyramid[level][:batch], pyramid[level][batch:], feature_1, flow)
         return FLOW_UNIT * flow
+
+
+@torch.no_grad()
+def estimate_flow(network: LiteFlowNet, first: Tensor, second: Tensor, *, channels: str = "rgb") -> Tensor:
+    """Estimate the flow between images of any size with the converted original weights, as IFRNet's labels were made.
+
+    Args:
+        network: a LiteFlowNet; with `half_pixel_warp` for those labels.
+        first: (B, 3, H, W) RGB in [0, 1].
+        second: the same shape.
+        channels: the order that the network gets. "rgb" made the labels of IFRNet's published models; "bgr" is what the
+            weights were trained with.
+
+    Returns:
+        (B, 2, H, W) flow from `first` to `second` in pixels; channel 0 is x, channel 1 is y. Without gradient.
+
+    Raises:
+        ValueError: the images differ in shape, or `channels` is something else.
+    """
+    if channels not in ("rgb", "bgr"):
+        raise ValueError(f"channels {channels!r}: expected 'rgb' or 'bgr'")
+    if first.shape != second.shape:
+        raise ValueError(f"images {tuple(first.shape)} and {tuple(second.shape)}: expected one shape (B, 3, H, W)")
+    height, width = first.shape[-2:]
+    inner_height, inner_width = (-(-size // 32) * 32 for size in (height, width))
+    images = []
+    for image, mean in zip((first, second), MEANS, strict=True):
+        if channels == "bgr":
+            image = image.flip(1)
+        image = F.interpolate(image, (inner_height, inner_width), mode="bilinear", align_corners=False)  # B 3 h w
+        images.append(image - image.new_tensor(mean).view(3, 1, 1))
+    flow = F.interpolate(network(*images), (height, width), mode="bilinear", align_corners=False)  # B 2 H W
+    return _scale(flow, width / inner_width, height / inner_height)

@@ -76,6 +76,13 @@ def write_vimeo(folder: Path, clip: Clip) -> None:
         write_image(folder / "sequences" / vimeo_name(clip.position) / f"im{t + 1}.png", sharp(scene, t))
 
 
+def write_vimeo_triplet(folder: Path, clip: Clip) -> None:
+    write_vimeo(folder, clip)
+    scene, _ = clip.scene()
+    for name, there in (("flow_t0.flo", 0), ("flow_t1.flo", 2)):  # from im2, which is at time 1
+        write_flow(folder / "flow" / vimeo_name(clip.position) / name, scene.flow(1, there)[0])
+
+
 def vimeo_name(position: int) -> str:
     return f"{position // 1000 + 1:05d}/{position % 1000 + 1:04d}"
 
@@ -155,13 +162,14 @@ class Layout:
     write: Callable[[Path, Clip], None]
     write_lists: Callable[[Path, list[Clip]], None] | None = None
     frames: int | None = None  # where the format fixes their number
+    flow: str | None = None  # what kind is written where training wants labels; goes into the marker
 
 
 # Blurred sets move fast enough for "blurry input" to score what it does on the real ones, 27 to 30 dB.
 LAYOUTS = {
     "DVD": Layout({"train_DVD": ("train",), "test_DVD": ("test",)}, 2.0, write_dvd),
     "nah": Layout({"train_nah": ("train",), "test_nah": ("test",)}, 2.0, write_nah),
-    "vimeo_triplet": Layout({"vimeo_triplet": SPLITS}, 1.2, write_vimeo, vimeo_lists("tri"), frames=3),
+    "vimeo_triplet": Layout({"vimeo_triplet": SPLITS}, 1.2, write_vimeo_triplet, vimeo_lists("tri"), 3, flow="exact"),
     "vimeo_septuplet": Layout({"vimeo_septuplet": SPLITS}, 1.0, write_vimeo, vimeo_lists("sep"), frames=7),
     "vid4": Layout({"Vid4": ("test",)}, 0.6, write_vid4, vid4_list),
     "gopro240": Layout({"GOPRO_Large_all": SPLITS}, 2.0 / 8, write_gopro240),
@@ -181,7 +189,7 @@ def clips_of(name: str, splits: tuple[str, ...], options: argparse.Namespace) ->
 
 
 def marker_of(clips: list[Clip], splits: tuple[str, ...]) -> dict:
-    clip = clips[0]
+    clip, flow = clips[0], LAYOUTS[clips[0].layout].flow
     return {
         "made_by": "datasets/make_synthetic.py",
         "version": VERSION,
@@ -191,6 +199,7 @@ def marker_of(clips: list[Clip], splits: tuple[str, ...]) -> dict:
         "size": f"{clip.width}x{clip.height}",
         "seed": clip.seed,
         "pace": clip.pace,
+        **({"flow": flow} if flow else {}),  # not null elsewhere: sets made before this key stay valid
     }
 
 
@@ -217,7 +226,7 @@ def is_made(target: Path, marker: dict, force: bool) -> bool:
         return False
     if found == marker:
         raise ValueError(f"{target} has lost some of its {files} files: --force makes it again")
-    differing = [f"{key} {found.get(key)}" for key in marker if found.get(key) != marker[key]]
+    differing = [f"{key} {found.get(key, 'missing')}" for key in marker if found.get(key) != marker[key]]
     raise ValueError(f"{target} was made with other parameters ({', '.join(differing)}): --force replaces it")
 
 

@@ -197,6 +197,7 @@ def test_layouts_are_those_of_the_real_sets(all_layouts):
                 expected |= {f"GOPRO_Large_all/{split}/GOPR{clip:04d}_11_00/{t + 1:06d}.png"}
     for position in range(1, 4):
         expected |= {f"vimeo_triplet/sequences/00001/{position:04d}/im{t}.png" for t in range(1, 4)}
+        expected |= {f"vimeo_triplet/flow/00001/{position:04d}/flow_{t}.flo" for t in ("t0", "t1")}
         expected |= {f"vimeo_septuplet/sequences/00001/{position:04d}/im{t}.png" for t in range(1, 8)}
         expected |= {f"FlyingChairs/data/{position:05d}_{kind}" for kind in ("img1.ppm", "img2.ppm", "flow.flo")}
     for t in range(3):
@@ -231,6 +232,43 @@ def test_contents_of_the_layouts(all_layouts):
         read_image(all_layouts / f"train_nah/video_0000/{kind}/000001.png") for kind in ("blur_gamma", "sharp")
     )
     assert np.abs(np.diff(blurry.astype(float), axis=1)).mean() < np.abs(np.diff(sharp.astype(float), axis=1)).mean()
+
+
+def test_triplets_carry_the_flow_from_the_middle_frame(all_layouts):
+    for position in (1, 2, 3):
+        first, middle, last = (
+            read_image(all_layouts / f"vimeo_triplet/sequences/00001/{position:04d}/im{t}.png").astype(float)
+            for t in (1, 2, 3)
+        )
+        for name, other in (("flow_t0", first), ("flow_t1", last)):
+            flow, valid = read_flow(all_layouts / f"vimeo_triplet/flow/00001/{position:04d}/{name}.flo")
+            assert valid.all()
+            assert flow.shape == (48, 64, 2)
+            moved = np.median(np.abs(read_at(other, flow) - middle))
+            assert moved < 0.5 * np.median(np.abs(other - middle))
+
+
+def test_triplets_made_before_they_had_flow_are_not_taken_for_complete(tmp_path):
+    root = tmp_path / "datasets"
+    options = ("--layout", "vimeo_triplet", "--clips", 1, "--test_clips", 1, "--size", "32x32", "--workers", 1)
+    assert make(root, *options).returncode == 0
+    before, marker = tree(root), root / "vimeo_triplet/.synthetic"
+    old = json.loads(marker.read_text())
+    assert old.pop("flow") == "exact"
+    for path in root.rglob("*.flo"):
+        path.unlink()
+        old["files"] -= 1
+    marker.write_text(json.dumps(old))
+    refused = make(root, *options)
+    assert refused.returncode == 2
+    assert "made with other parameters (flow missing): --force replaces it" in refused.stderr
+    assert make(root, *options, "--force").returncode == 0
+    assert tree(root) == before
+
+
+def test_only_triplets_have_the_marker_of_flow(all_layouts):
+    marked = {path.parent.name for path in all_layouts.glob("*/.synthetic") if "flow" in json.loads(path.read_text())}
+    assert marked == {"vimeo_triplet"}
 
 
 def test_training_and_test_clips_differ(all_layouts):
