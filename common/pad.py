@@ -53,3 +53,23 @@ def pad_to_multiple(x: Tensor, multiple: int, mode: str = "replicate") -> tuple[
                 position = (size - 1 - (position % period - (size - 1)).abs()).clamp(min=0)
             padded = torch.cat((padded, padded.index_select(dim, position)), dim)
     return padded, unpad
+
+
+def pad_centred(x: Tensor, multiple: int) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
+    """Extend height and width to the next multiple on both sides, half of it, rounded down, at the top and left.
+
+    The edge is repeated. IFRNet's SNU-FILM protocol and RAFT's on Sintel pad so.
+
+    Args:
+        x: (..., H, W) with any number of leading dimensions.
+        multiple: what both sizes must be divisible by, >= 1.
+
+    Returns:
+        The padded tensor and `unpad(y)`, which cuts an output of its size back.
+    """
+    height, width = x.shape[-2:]
+    top, left = (-height % multiple) // 2, (-width % multiple) // 2
+    for dim, size, before in ((-2, height, top), (-1, width, left)):
+        position = torch.arange(-before, size + -size % multiple - before, device=x.device).clamp(0, size - 1)
+        x = x.index_select(dim, position) if len(position) > size else x
+    return x, lambda y: y[..., top : top + height, left : left + width]

@@ -1,0 +1,106 @@
+"""Published checkpoints: the authors' bare state dicts and MMEditing's, told apart from each other and by size."""
+
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from common import checkpoint
+from common.ckpt_manager import CheckpointManager
+from ifrnet.model import IFRNet
+
+FIRST = "encoder.pyramid1.0.0.weight"
+SIZE_OF_SHAPE = {
+    (32, 3, 3, 3): "IFRNet",
+    (64, 3, 7, 7): "IFRNet_L",
+    (24, 3, 3, 3): "IFRNet_S",
+    (12, 3, 3, 3): "IFRNet_tiny",
+}
+WRAPPERS = ("state_dict", "params", "model")  # keys under which files keep the state dict next to other things
+IGNORED = ("data_preprocessor.", "step_counter", "pixel_loss.")  # of MMEditing's, without weights
+
+
+def adapt(value: object, source: str | Path) -> tuple[dict[str, Tensor], str]:
+    """The bare state dict in a checkpoint and the size of its network.
+
+    Args:
+        value: a state dict, bare or under `state_dict`, `params` or `model`; keys may begin with `module.` and
+            `generator.` (MMEditing).
+        source: names the checkpoint in errors.
+
+    Raises:
+        ValueError: it is not IFRNet's.
+    """
+    if isinstance(value, dict):
+        value = next((value[key] for key in WRAPPERS if isinstance(value.get(key), dict)), value)
+    state = checkpoint.state_dict(value, source)
+    if any(key.startswith("generator.") for key in state):
+        state = {key: tensor for key, tensor in state.items() if not key.startswith(IGNORED)}
+        state = {key.removeprefix("generator."): tensor for key, tensor in state.items()}
+    if FIRST not in state:
+        raise ValueError(f"{source}: not a checkpoint of IFRNet: no tensor {FIRST}")
+    shape = tuple(state[FIRST].shape)
+    if shape not in SIZE_OF_SHAPE:
+        raise ValueError(f"{source}: {FIRST} is {shape}: expected one of {', '.join(map(str, SIZE_OF_SHAPE))}")
+    return state, SIZE_OF_SHAPE[shape]
+
+
+def load_network(path: str | Path, size: str | None = None) -> IFRNet:
+    """The network of a checkpoint file with its weights, on the CPU, ready to run.
+
+    Args:
+        path: any form that `adapt` reads.
+        size: what the network must be; None: whatever the file holds.
+
+    Raises:
+        ValueError: another size, or tensors missing, unexpected or of another shape.
+    """
+    state, found = adapt(checkpoint.load(path), path)
+    if size not in (None, found):
+        raise ValueError(
+            f"{path}: holds {found}, but {size} was asked for; choose --config or --ckpt_abs_name to match"
+        )
+    network = IFRNet(found)
+    checkpoint.load_strict(network, state, path)
+    return network.eval()
+
+
+def find(options, config) -> Path:
+    """The weights that the `--ckpt_*` flags select; without any, the run's, else the published ones of the preset.
+
+    Raises:
+        ValueError: there are none.
+    """
+    folder = Path(options.log_root, config.project, config.mode, "checkpoint/train/epoch")
+    manager = CheckpointManager(folder, config.mode, config.max_ckpt_num)
+    published = Path("ckpt", f"{config.config}.pth")
+    asked = options.ckpt_name or options.ckpt_abs_name or options.ckpt_epoch is not None or options.ckpt_sc
+    if not asked and not manager.lines():
+        if not published.is_file():
+            raise ValueError(
+                f"no weights: put the published ones at {published} (addresses in ifrnet/checkpoints.json), name a "
+                f"file with --ckpt_abs_name, or train (--is_train)"
+            )
+        return published
+    return manager.select(
+        name=options.ckpt_name, abs_name=options.ckpt_abs_name, epoch=options.ckpt_epoch, by_score=options.ckpt_sc
+    )
+
+
+def load(options, config, device: torch.device) -> tuple[IFRNet | None, Path | None]:
+    """The network that the options ask for, on the device and ready to run, and its checkpoint's path.
+
+    Both are None under `--blend`. The file tells the size of the network; one that `--config` or `--network` names
+    must agree.
+
+    Raises:
+        ValueError: there is no such checkpoint, or it is of another size.
+    """
+    if options.blend:
+        return None, None
+    path = find(options, config)
+    size = config.network if options.config or hasattr(options, "network") else None
+    network = load_network(path, size).to(device)
+    if config.compile:
+        network.compile()
+    return network, path
