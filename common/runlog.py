@@ -47,6 +47,16 @@ def clear(folder: Path) -> None:
             shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
+def new_folder(parent: Path) -> Path:
+    """A folder named by the minute, made; numbered where there is one already."""
+    stamp = time.strftime("%Y_%m_%d_%H%M")
+    folder, number = parent / stamp, 2
+    while folder.exists():
+        folder, number = parent / f"{stamp}_{number}", number + 1
+    folder.mkdir(parents=True)
+    return folder
+
+
 class RunLog:
     """Scalars, pictures and text of a run; in other processes than the main one it does nothing.
 

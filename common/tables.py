@@ -78,7 +78,7 @@ def markdown(rows: list[dict[str, str]]) -> str:
 
 
 def _cell(row: dict[str, str], what: str) -> str:
-    digits = 4 if row["metric"] == "SSIM" else 2
+    digits = {"SSIM": 4, "IE": 3}.get(row["metric"], 2)
     if what == "delta":
         both = row["expected"] and row["measured"]
         return f"{float(row['measured']) - float(row['expected']):+.{digits}f}" if both else DASH
@@ -154,6 +154,28 @@ def measure(options) -> int:
             file=sys.stderr,
         )
     return 1 if failed else 0
+
+
+def run_command(script: str, argv: list[str], hide: str = "\0") -> list[str]:
+    """Run a paper's command line in a process of its own, showing what it prints; returns its lines.
+
+    Args:
+        script: such as "pvdnet/run.py".
+        argv: its arguments.
+        hide: lines that begin so are not shown.
+
+    Raises:
+        ValueError: it failed.
+    """
+    process = subprocess.Popen([sys.executable, ROOT / script, *argv], stdout=subprocess.PIPE, text=True)
+    lines = []
+    for line in process.stdout:
+        lines.append(line.rstrip())
+        if not line.startswith(hide):
+            print(f"  {line.rstrip()}", flush=True)
+    if process.wait():
+        raise ValueError(f"{script} {' '.join(argv)}: ended with exit code {process.returncode}")
+    return lines
 
 
 def _commit() -> str:

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from common import checkpoint, distributed
+from common import checkpoint, distributed, runlog
+from common.amp import autocast
 from common.ckpt_manager import CheckpointManager
 from common.image import to_uint8, write_image
 from common.metrics import psnr, ssim
@@ -18,7 +19,6 @@ from pvdnet.config import Config
 from pvdnet.data import Video, clip_frames, find_videos, validation_videos
 from pvdnet.koehler import koehler_scores
 from pvdnet.models.deblurnet import DeblurNet, compile_parts
-from pvdnet.models.trainers.trainer import AMP_TYPES
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ def deblur(network: DeblurNet | None, frames: list[torch.Tensor], memory: torch.
     """One step of the recurrence; without a network the blurry frame itself."""
     if network is None:
         return frames[1]
-    with torch.inference_mode(), torch.autocast(frames[1].device.type, AMP_TYPES.get(amp), enabled=amp != "off"):
+    with torch.inference_mode(), autocast(frames[1].device, amp):
         return network(*frames, memory)["result"].float()
 
 
@@ -90,7 +90,7 @@ def evaluate(options, config: Config) -> int:
         name = path.stem if path else "identity"
         videos = find_videos(options.data_root, config.data, "test")
         results = Path(options.log_root, config.project, config.mode, "result/quanti_quali", name)
-        pictures = processes.broadcast(_new_folder(results / config.data) if processes.is_main else None)
+        pictures = processes.broadcast(runlog.new_folder(results / config.data) if processes.is_main else None)
         scores: dict[str, list[FrameScore]] = {protocol: [] for protocol in options.protocol}
         with ThreadPoolExecutor(2) as pool:
             for number in validation_videos(len(videos), processes.rank, processes.world_size):
@@ -110,16 +110,6 @@ def evaluate(options, config: Config) -> int:
         return 0
     finally:
         distributed.stop()
-
-
-def _new_folder(parent: Path) -> Path:
-    """A folder named by the minute, made; numbered where there is one already."""
-    stamp = time.strftime("%Y_%m_%d_%H%M")
-    folder, number = parent / stamp, 2
-    while folder.exists():
-        folder, number = parent / f"{stamp}_{number}", number + 1
-    folder.mkdir(parents=True)
-    return folder
 
 
 def _video(network, videos: list[Video], number: int, options, config: Config, pictures: Path, pool, device):

@@ -6,9 +6,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from common.tables import ROOT
-from pvdnet import run
+from common.tables import ROOT, run_command
 
+COMMAND = "pvdnet/run.py"
 CLIPS = (
     "--layout",
     "DVD",
@@ -54,36 +54,19 @@ def measure(method: str, config: str, data: str, checkpoint: str, options) -> tu
     if checkpoint == "trained":
         command = [*SMALL, *where]
         again = ["-dl"] if options.fresh else ["-r", "auto"]
-        _run(["--is_train", *command, *again])
+        run_command(COMMAND, ["--is_train", *command, *again])
     elif checkpoint == "none":
         command = ["--identity", "--mode", "identity", "--config", config, "--data", data, *where]
     else:
         path = ROOT / "ckpt" / checkpoint
         facts["sha256"] = hashlib.sha256(path.read_bytes()).hexdigest()
         command = ["--mode", path.stem, "--config", config, "--data", data, *where, "--ckpt_abs_name", str(path)]
-    lines = _run(command)
+    lines = run_command(COMMAND, command, hide="[EVAL")
     values = {}
     for line in lines:
         total = re.match(r"\[TOTAL .*\] PSNR: (\S+) SSIM: (\S+) \(.*\) (\d+) frames, protocol (\S+)", line)
         if total:
             values[total[4], "PSNR"], values[total[4], "SSIM"] = (total[1], total[3]), (total[2], total[3])
     shown = [str(part).replace(str(ROOT) + "/", "") for part in command]
-    facts["command"] = " ".join(["python pvdnet/run.py", *shown])
+    facts["command"] = " ".join(["python", COMMAND, *shown])
     return values, facts
-
-
-def _run(argv: list[str]) -> list[str]:
-    """Run the command line in a process of its own, showing what it prints; its lines.
-
-    Raises:
-        ValueError: it failed.
-    """
-    process = subprocess.Popen([sys.executable, run.__file__, *argv], stdout=subprocess.PIPE, text=True)
-    lines = []
-    for line in process.stdout:
-        lines.append(line.rstrip())
-        if not line.startswith("[EVAL"):
-            print(f"  {line.rstrip()}", flush=True)
-    if process.wait():
-        raise ValueError(f"{' '.join(argv)}: ended with exit code {process.returncode}")
-    return lines

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from common import checkpoint, cost
+from common.amp import autocast
 from common.distributed import Processes, to_device
 from common.flow_color import flow_to_image
 from common.runlog import grid
@@ -24,8 +25,6 @@ from pvdnet.losses import blur_invariant_loss, frame_psnr, image_loss
 from pvdnet.models.deblurnet import DeblurNet, compile_parts, load_BIMNet
 from pvdnet.models.trainers.lr_scheduler import cosine_restart, stepwise_decay
 from pvdnet.models.trainers.radam import RAdam
-
-AMP_TYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def initialise(module: nn.Module, gain: float) -> None:
@@ -122,7 +121,7 @@ class Trainer:
         for group in self.optimizer.param_groups:
             group["lr"] = self.learning_rate()
         self.optimizer.zero_grad(set_to_none=True)
-        with torch.autocast(device.type, AMP_TYPES.get(config.amp), enabled=config.amp != "off"):
+        with autocast(device, config.amp):
             losses, outputs = self.forward(batch, frame, memory)
         values = {key: loss.item() for key, loss in losses.items()}
         self.scaler.scale(losses["total"]).backward()
