@@ -63,3 +63,84 @@ PVDNET_PAPER = Protocol(
 )
 
 PROTOCOLS = {protocol.name: protocol for protocol in (PVDNET_CODE, PVDNET_PAPER)}
+
+
+@dataclass(frozen=True)
+class InterpolationProtocol:
+    """One published way to score frames between frames.
+
+    Attributes:
+        name: what tables and outputs print beside every number.
+        source: where it comes from.
+        sets: data sets that it belongs to.
+        metrics: of "PSNR" (dB), "SSIM", "IE" (mean absolute error, both images rounded to levels, half to even).
+        ssim: kind of SSIM, see `common.metrics.ssim`. Predictions are not rounded for PSNR and SSIM.
+        peak: value of white in the images that PSNR and SSIM see.
+        crop: side of the square that is cut out before the network sees it, in pixels; a shorter side of the frame
+            stays whole. 0: no crop.
+        position: where the crop lies: "centre" (rows h//2 - crop//2 to h//2 + crop//2, columns alike) or "random".
+        padding: what the network gets beside the frame: "centred" (its edge, half on either side, to the next size that
+            the network takes; nothing where it fits) or "canvas" (zeros at the right and bottom, to 480x640).
+        scale: of the frames that flows are estimated on.
+        averaging: "frames": the mean over all frames; "samples": a sample's frames first.
+        default: whether it is used on its data sets unasked.
+    """
+
+    name: str
+    source: str
+    sets: tuple[str, ...]
+    metrics: tuple[str, ...] = ("PSNR", "SSIM")
+    ssim: str = "volume"
+    peak: float = 1.0
+    crop: int = 0
+    position: str = "centre"
+    padding: str = "centred"
+    scale: float = 1.0
+    averaging: str = "frames"
+    default: bool = True
+
+    @property
+    def view(self) -> tuple:
+        """Equal for protocols under which the network sees the same."""
+        return self.crop, self.position, self.padding, self.scale
+
+
+_MMEDITING = {"ssim": "wang", "peak": 255.0, "averaging": "samples"}
+_X8 = {"sets": ("gopro", "adobe240"), "crop": 512}
+_INTERPOLATION = (
+    InterpolationProtocol(
+        name="ifrnet",
+        source="IFRNet (CVPR 2022), benchmarks Vimeo90K and UCF101",
+        sets=("vimeo90k", "vimeo_septuplet", "ucf101"),
+    ),
+    InterpolationProtocol(
+        name="ifrnet_snu_film",
+        source="IFRNet (CVPR 2022), benchmark SNU-FILM",
+        sets=("snu_film", "snu_film_easy", "snu_film_medium", "snu_film_hard", "snu_film_extreme"),
+        scale=0.8,
+    ),
+    InterpolationProtocol(
+        name="ifrnet_middlebury",
+        source="IFRNet (CVPR 2022), benchmark Middlebury Other",
+        sets=("middlebury",),
+        metrics=("PSNR", "SSIM", "IE"),
+        padding="canvas",
+    ),
+    InterpolationProtocol(name="ifrnet_x8", source="IFRNet (CVPR 2022), evaluation in its GoPro training", **_X8),
+    InterpolationProtocol(
+        name="mmediting", source="MMEditing, configuration of Vimeo-90K", sets=("vimeo90k",), **_MMEDITING
+    ),
+    InterpolationProtocol(
+        name="mmediting_x8", source="MMEditing, with the centre crop that its text tells of", **_X8, **_MMEDITING
+    ),
+    InterpolationProtocol(
+        name="mmediting_x8_random",
+        source="MMEditing, with the random crop that its configuration makes (here by --seed)",
+        position="random",
+        default=False,
+        **_X8,
+        **_MMEDITING,
+    ),
+)
+
+INTERPOLATION = {protocol.name: protocol for protocol in _INTERPOLATION}

@@ -102,5 +102,5 @@ def load(options, config, device: torch.device) -> tuple[IFRNet | None, Path | N
     size = config.network if options.config or hasattr(options, "network") else None
     network = load_network(path, size).to(device)
     if config.compile:
-        network.compile()
+        network.encode, network.decode = torch.compile(network.encode), torch.compile(network.decode)
     return network, path

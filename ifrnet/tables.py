@@ -1,0 +1,88 @@
+"""What IFRNet's rows of results.csv need, and how they are measured: by the commands that a user would type.
+
+Tolerances: a published number is rounded to its last digit, and devices, libraries and the published code's float32
+metrics move it by about that digit again: 0.01 dB, 0.0002 of SSIM (0.0006 where three digits are published), 0.002 of
+IE. Rows have none where the published test set or its crops are not known, so that only the difference can be shown.
+"""
+
+import hashlib
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from common.tables import ROOT, read, run_command
+from ifrnet.sets import FOLDERS, find_samples, missing_part
+
+COMMAND = "ifrnet/run.py"
+CLIPS = "--layout vimeo_triplet --clips 256 --test_clips 32 --size 192x128".split()
+TINY = "--mode IFRNet_tiny --config IFRNet_tiny --data vimeo90k".split()
+
+
+def missing(method: str, config: str, data: str, checkpoint: str, options) -> str:
+    """What a run lacks, and how to get it; empty if it can start. A part of a set is not enough."""
+    faults = []
+    if data != "synthetic":
+        try:
+            part = missing_part(data, find_samples(options.data_root, data, "test"))
+        except ValueError:
+            part = f"no {data}"
+        if part:
+            faults.append(f"{part} in {options.data_root}/{FOLDERS[data]} (datasets/README.md tells where it is)")
+    if checkpoint.endswith(".pth") and not (ROOT / "ckpt" / checkpoint).is_file():
+        faults.append(f"no ckpt/{checkpoint} (addresses in ifrnet/checkpoints.json)")
+    return "; ".join(faults)
+
+
+def measure(method: str, config: str, data: str, checkpoint: str, options) -> tuple[dict, dict]:
+    """Evaluate one method on one set under every protocol of the set.
+
+    Returns:
+        {(protocol, metric): (value, frames)} as text, and facts for the rows' other columns.
+    """
+    if data == "synthetic":
+        root, data = Path(options.data_root, "synthetic"), "vimeo90k"
+        subprocess.run([sys.executable, ROOT / "datasets/make_synthetic.py", *CLIPS, "--root", root], check=True)
+    else:
+        root = Path(options.data_root)
+    where = ["--data_root", str(root), "--log_root", options.log_root, "--device", options.device]
+    facts = {}
+    if checkpoint == "trained":
+        command = [*TINY, *where]
+        again = ["-dl"] if options.fresh else ["-r", "auto"]
+        run_command(COMMAND, ["--is_train", *command, *again])
+    elif checkpoint == "none":
+        command = ["--blend", "--mode", "blend", "--data", data, *where]
+    else:
+        path = ROOT / "ckpt" / checkpoint
+        facts["sha256"] = hashlib.sha256(path.read_bytes()).hexdigest()
+        command = ["--mode", path.stem, "--config", config, "--data", data, *where, "--ckpt_abs_name", str(path)]
+    values = totals(run_command(COMMAND, command))
+    shown = [str(part).replace(str(ROOT) + "/", "") for part in command]
+    facts["command"] = " ".join(["python", COMMAND, *shown])
+    return values, facts
+
+
+def totals(lines: list[str]) -> dict[tuple[str, str], tuple[str, str]]:
+    """{(protocol, metric): (value, frames)} of the lines that an evaluation prints."""
+    values = {}
+    for line in lines:
+        total = re.match(r"\[TOTAL [^]]*\] (.*) (\d+) frames, protocol (\w+)", line)
+        for metric, value in re.findall(r"(\w+): (\S+)", total[1]) if total else ():
+            values[total[3], metric] = (value, total[2])
+    return values
+
+
+def published(config: str, data: str, protocol: str, means: dict[str, float]) -> str:
+    """The row that these means (metric -> value) stand for, and how far they are from it; empty if there is none."""
+    key = (config, data, protocol)
+    rows = [row for row in read("ifrnet") if (row["config"], row["data"], row["protocol"]) == key and row["expected"]]
+    if not rows:
+        return ""
+    values = " ".join(f"{row['metric']} {row['expected']}" for row in rows)
+    deltas = []
+    for row in rows:
+        digits = len(row["expected"].partition(".")[2])
+        deltas.append(f"{means[row['metric']] - float(row['expected']):+.{digits}f}")
+    kind = "recorded" if rows[0]["checkpoint"] == "none" else "published"
+    return f"{kind}: {values} ({rows[0]['source']}), delta {' / '.join(deltas)}"
