@@ -4,7 +4,6 @@ Letters: B batch, C channels, H W pixels.
 """
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from ifrnet.model import resize
@@ -19,50 +18,69 @@ def charbonnier(prediction: Tensor, target: Tensor) -> Tensor:
     return (prediction - target).square().add(1e-6).sqrt().mean()
 
 
-def census(x: Tensor, window: int) -> Tensor:
-    """Soft census transform: v / sqrt(0.81 + v^2) of every neighbour's difference v to the centre.
+class CensusTerm(torch.autograd.Function):
+    """d^2 / (0.1 + d^2), where d is the difference of two soft signs v / sqrt(0.81 + v^2) and w / sqrt(0.81 + w^2).
 
-    Args:
-        x: (B, C, H, W).
-        window: odd side of the neighbourhood; outside counts as zero.
-
-    Returns:
-        (B, C, window^2, H, W).
+    The derivatives are worked out by hand: census losses take more elementwise work than a small network.
     """
-    reach = window // 2
-    height, width = x.shape[-2:]
-    padded = F.pad(x, [reach] * 4)
-    neighbours = [
-        padded[..., row : row + height, column : column + width] for row in range(window) for column in range(window)
-    ]
-    difference = torch.stack(neighbours, 2) - x.unsqueeze(2)
-    return difference / (0.81 + difference.square()).sqrt()
+
+    @staticmethod
+    def forward(ctx, v: Tensor, w: Tensor) -> Tensor:
+        inverse_v, inverse_w = (0.81 + v * v).rsqrt_(), (0.81 + w * w).rsqrt_()
+        difference = v * inverse_v - w * inverse_w
+        square = difference * difference
+        inverse = (0.1 + square).reciprocal_()
+        slope = difference.mul_(inverse).mul_(inverse).mul_(0.2 * 0.81)
+        needed = [need and slope * x**3 for need, x in zip(ctx.needs_input_grad, (inverse_v, inverse_w), strict=True)]
+        ctx.save_for_backward(*[x if isinstance(x, Tensor) else None for x in needed])
+        return square.mul_(inverse)
+
+    @staticmethod
+    def backward(ctx, gradient: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        slope_v, slope_w = ctx.saved_tensors
+        return (
+            None if slope_v is None else gradient * slope_v,
+            None if slope_w is None else -gradient * slope_w,
+        )
 
 
 def census_distance(first: Tensor, second: Tensor, window: int) -> Tensor:
-    """Mean of d^2 / (0.1 + d^2) over two census transforms; a border of window // 2 counts as zero.
+    """How much the neighbourhoods of two images differ, whatever their brightness.
+
+    Every neighbour's difference v to the centre becomes v / sqrt(0.81 + v^2); the distance of two such values is
+    d^2 / (0.1 + d^2); the mean over neighbours, channels and pixels counts, a border of window // 2 pixels as zero. Two
+    pixels are each other's neighbours with the same distance, so half of the neighbourhood is enough.
 
     Args:
-        first: (B, C, window^2, H, W).
+        first: (B, C, H, W).
         second: the same shape.
-        window: that of the transforms.
+        window: odd side of the neighbourhood.
     """
-    difference = (first - second).square()
-    distance = (difference / (0.1 + difference)).mean((1, 2))  # B H W
     reach = window // 2
-    inside = distance[:, reach : distance.shape[1] - reach, reach : distance.shape[2] - reach]
-    return inside.sum() / distance.numel()
+    height, width = first.shape[-2:]
+    total = first.new_zeros(())
+    for dy in range(reach + 1):
+        for dx in range(-reach, reach + 1):
+            if dy == 0 and dx <= 0:
+                continue
+            start = max(0, -dx)  # first column that has this neighbour
+            here = (..., slice(0, height - dy), slice(start, width - max(0, dx)))
+            there = (..., slice(dy, height), slice(start + dx, width - max(0, -dx)))
+            terms = CensusTerm.apply(first[there] - first[here], second[there] - second[here])
+            for row, column in ((reach, reach - start), (reach - dy, reach - start - dx)):  # this one inside, that one
+                rows, columns = max(0, height - 2 * reach), max(0, width - 2 * reach)
+                total = total + terms[..., row : row + rows, column : column + columns].sum()
+    return total / (first.numel() * window**2)
 
 
 def ternary(prediction: Tensor, target: Tensor) -> Tensor:
     """Census distance of the images' grey values (plain mean of R, G, B) in 7x7 windows; no gradient to `target`."""
-    first, second = (census(image.mean(1, keepdim=True), 7) for image in (prediction, target.detach()))
-    return census_distance(first, second, 7)
+    return census_distance(prediction.mean(1, keepdim=True), target.detach().mean(1, keepdim=True), 7)
 
 
 def geometry(first: Tensor, second: Tensor) -> Tensor:
     """Census distance of two features (B, C, H, W) in 3x3 windows, each channel by itself; gradients to both."""
-    return census_distance(census(first, 3), census(second, 3), 3)
+    return census_distance(first, second, 3)
 
 
 def robust_weight(flow: Tensor, label: Tensor) -> Tensor:

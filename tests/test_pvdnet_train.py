@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from runs import KILL, KILL_BEFORE_LIST, KILL_BEFORE_RENAME, KILLED, ROOT, launch, program, same, start
 
 from common import checkpoint, cli
 from common.distributed import Processes
@@ -18,8 +19,7 @@ from pvdnet import run
 from pvdnet.config import Config
 from pvdnet.models.trainers import trainer as trainer_module
 
-ROOT = Path(__file__).parent.parent
-MAIN = "import sys\nfrom common import cli\nfrom pvdnet import run\nsys.exit(cli.run(run.main, sys.argv[1:]))"
+PAPER = "pvdnet"
 TINY = (
     "--set", "width=32", "--set", "height=32", "--set", "frame_itr_num=3", "--set", "total_itr=24",
     "--set", "write_ckpt_every_epoch=2", "-lr", "5e-4", "-th", "0", "--device", "cpu",
@@ -53,17 +53,6 @@ def folder(tmp_path: Path, mode: str = "tiny") -> Path:
 
 def weights(tmp_path: Path, mode: str = "tiny", epoch: int = 4) -> dict[str, torch.Tensor]:
     return checkpoint.load(folder(tmp_path, mode) / f"checkpoint/train/epoch/ckpt/{mode}_{epoch:05d}.pytorch")
-
-
-def same(first: dict, second: dict) -> bool:
-    return first.keys() == second.keys() and all(torch.equal(first[key], second[key]) for key in first)
-
-
-def start(argv, code="", launcher=(), **options):
-    """The command line in a process of its own; `code` runs before it and may sabotage it."""
-    command = [sys.executable, "-c", f"{code}\n{MAIN}", *argv] if not launcher else [*launcher, *argv]
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-    return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=240, **options)
 
 
 @pytest.fixture(scope="session")
@@ -150,7 +139,7 @@ def test_sigterm_to_all_processes_as_schedulers_send_it(arguments, tmp_path, und
         "    if self.itr['train'] == 9: os.killpg(0, signal.SIGTERM)\n    return done\n"
         "Trainer.iteration = iteration"
     )
-    stopped = start(arguments("-th", "1"), code, start_new_session=True)
+    stopped = start(PAPER, arguments("-th", "1"), code, start_new_session=True)
     assert stopped.returncode == 128 + signal.SIGTERM, stopped.stderr
     assert "stopped after iteration 9" in stopped.stdout
     assert cli.run(run.main, arguments("-r", "auto")) == 0
@@ -159,29 +148,24 @@ def test_sigterm_to_all_processes_as_schedulers_send_it(arguments, tmp_path, und
 
 def test_a_failed_run_ends_with_its_workers(arguments, clips):
     code = "from pvdnet import data\ndef broken(*_): raise ValueError('frame 7 is broken')\ndata.read_pair = broken"
-    failed = start(arguments("-th", "2"), code)
+    failed = start(PAPER, arguments("-th", "2"), code)
     assert failed.returncode == 1
     assert failed.stderr.strip() == "error: frame 7 is broken"
 
 
-KILL = "import os, signal\ndef die(*_): os.kill(os.getpid(), signal.SIGKILL)\n"
 MOMENTS = {
     "between two steps": KILL
     + "from pvdnet.models.trainers.trainer import Trainer\nold = Trainer.iteration\n"
     + "Trainer.iteration = lambda self, *a: die() if self.itr['train'] == 15 else old(self, *a)",
-    "before a checkpoint takes its name": KILL
-    + "real, count = os.replace, []\n"
-    + "os.replace = lambda *a: (count.append(1), die() if len(count) == 6 else real(*a))",
-    "between weights and list": KILL
-    + "from common.ckpt_manager import CheckpointManager as C\nold, count = C._write, []\n"
-    + "C._write = lambda *a: (count.append(1), die() if len(count) == 3 else old(*a))",
+    "before a checkpoint takes its name": KILL_BEFORE_RENAME,
+    "between weights and list": KILL_BEFORE_LIST,
 }
 
 
 @pytest.mark.parametrize("moment", MOMENTS)
 def test_kill_9_and_resume_give_the_undisturbed_weights(arguments, tmp_path, undisturbed, moment):
-    killed = start(arguments(), MOMENTS[moment])
-    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    killed = start(PAPER, arguments(), MOMENTS[moment])
+    assert killed.returncode == KILLED, killed.stderr
     assert cli.run(run.main, arguments("-r", "auto")) == 0
     assert same(weights(tmp_path), weights(undisturbed))
 
@@ -248,44 +232,22 @@ def test_full_disk_is_an_error_and_keeps_the_checkpoint(arguments, tmp_path, mon
     assert not list(folder(tmp_path).rglob("*.part"))
 
 
-def launch(port: int, program: Path = ROOT / "pvdnet/run.py"):
-    program = str(program)
-    return {
-        "torchrun": [
-            sys.executable,
-            "-m",
-            "torch.distributed.run",
-            "--nproc_per_node=2",
-            f"--master_port={port}",
-            program,
-        ],
-        "launch": [
-            sys.executable,
-            "-m",
-            "torch.distributed.launch",
-            "--nproc_per_node=2",
-            f"--master_port={port}",
-            program,
-        ],
-    }
-
-
 def test_two_processes_equal_one_with_the_same_global_batch(arguments, tmp_path, undisturbed):
-    done = start(arguments("-dist", batch=1), launcher=launch(29611)["torchrun"])
+    done = launch(PAPER, arguments("-dist", batch=1), 29611)
     assert done.returncode == 0, done.stderr
     ours, one = weights(tmp_path), weights(undisturbed)
     assert max((ours[key] - one[key]).abs().max().item() for key in one) < 2e-6
 
 
 def test_two_processes_survive_kill_9(arguments, tmp_path):
-    whole = start(arguments("-dist", mode="whole", batch=1), launcher=launch(29612)["launch"])
+    whole = launch(PAPER, arguments("-dist", mode="whole", batch=1), 29612, "launch")
     assert whole.returncode == 0, whole.stderr
-    program = tmp_path / "killed.py"
+    script = tmp_path / "killed.py"
     moment = MOMENTS["between two steps"].replace("if self", "if self.processes.rank == 1 and self")
-    program.write_text(f"{moment}\n{MAIN}")
-    killed = start(arguments("-dist", mode="parts", batch=1), launcher=launch(29613, program)["torchrun"])
+    script.write_text(f"{moment}\n{program(PAPER)}")
+    killed = launch(PAPER, arguments("-dist", mode="parts", batch=1), 29613, script=script)
     assert killed.returncode
-    rest = start(arguments("-dist", "-r", "auto", mode="parts", batch=1), launcher=launch(29614)["torchrun"])
+    rest = launch(PAPER, arguments("-dist", "-r", "auto", mode="parts", batch=1), 29614)
     assert rest.returncode == 0, rest.stderr
     assert same(weights(tmp_path, "parts"), weights(tmp_path, "whole"))
 
@@ -325,7 +287,7 @@ def test_mixed_precision_trains(arguments, tmp_path, amp):
 def test_two_processes_score_every_frame_once(arguments, tmp_path, clips, capsys):
     common = ["--mode", "x", "--config", "config_PVDNet_small", "--identity", "--data_root", str(clips)]
     assert cli.run(run.main, [*common, "--log_root", str(tmp_path / "one")]) == 0
-    done = start([*common, "--log_root", str(tmp_path / "two"), "-dist"], launcher=launch(29615)["torchrun"])
+    done = launch(PAPER, [*common, "--log_root", str(tmp_path / "two"), "-dist"], 29615)
     assert done.returncode == 0, done.stderr
     for name in ("score_DVD.txt", "score_DVD_pvdnet_paper.txt"):
         files = [tmp_path / n / "PVDNet_TOG2021/x/result/quanti_quali/identity" / name for n in ("one", "two")]

@@ -1,0 +1,49 @@
+"""Command lines in processes of their own: started, sabotaged, launched several at once."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import torch
+
+ROOT = Path(__file__).parent.parent
+KILL = "import os, signal\ndef die(*_): os.kill(os.getpid(), signal.SIGKILL)\n"
+KILL_BEFORE_RENAME = (
+    KILL
+    + "real, count = os.replace, []\nos.replace = lambda *a: (count.append(1), die() if len(count) == 6 else real(*a))"
+)
+KILL_BEFORE_LIST = (
+    KILL
+    + "from common.ckpt_manager import CheckpointManager as C\nold, count = C._write, []\n"
+    + "C._write = lambda *a: (count.append(1), die() if len(count) == 3 else old(*a))"
+)
+KILLED = -signal.SIGKILL
+
+
+def program(paper: str) -> str:
+    """What `python <paper>/run.py` does, as a text that sabotage can stand before."""
+    return f"import sys\nfrom common import cli\nfrom {paper} import run\nsys.exit(cli.run(run.main, sys.argv[1:]))"
+
+
+def start(paper: str, argv, code: str = "", **options) -> subprocess.CompletedProcess:
+    """The paper's command line in a process of its own; `code` runs before it and may sabotage it."""
+    return _run([sys.executable, "-c", f"{code}\n{program(paper)}", *argv], **options)
+
+
+def launch(paper: str, argv, port: int, launcher: str = "run", script: Path | None = None):
+    """The paper's command line in two processes of torchrun ("run") or torch.distributed.launch ("launch")."""
+    script = script or ROOT / paper / "run.py"
+    command = [sys.executable, "-m", f"torch.distributed.{launcher}", "--nproc_per_node=2", f"--master_port={port}"]
+    return _run([*command, str(script), *argv])
+
+
+def _run(command, **options):
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=240, **options)
+
+
+def same(first: dict, second: dict) -> bool:
+    """Whether two state dicts are equal bit for bit."""
+    return first.keys() == second.keys() and all(torch.equal(first[key], second[key]) for key in first)
