@@ -166,6 +166,17 @@ def test_variable_frame_rate_keeps_its_times(tmp_path):
     assert max(abs(a - b) for (_, a), b in zip(open_clip(out).timed(), both, strict=True)) <= Fraction(3, 2000)
 
 
+@pytest.mark.parametrize("suffix", CONTAINERS)
+def test_times_are_known_without_decoding(tmp_path, suffix):
+    even = write(tmp_path / f"even{suffix}", moving(23), frame_rate=NTSC)
+    times = [Fraction(int(tick), 25) for tick in np.cumsum([0, *np.random.default_rng(1).integers(1, 4, 22)])]
+    uneven = write(tmp_path / f"uneven{suffix}", moving(23), times)
+    late = write_with_sound(tmp_path / "late.mkv", video_start=2, audio_start=1)
+    for path in (even, uneven, late):
+        clip = open_clip(path)
+        assert list(clip.times()) == [time for _, time in clip.timed()]
+
+
 @pytest.mark.parametrize("size", [(96, 128), (95, 127), (720, 1280)])
 def test_flat_colours_come_back(tmp_path, size):
     colours = np.array(
