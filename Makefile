@@ -10,7 +10,7 @@ help:  ## list the targets
 .venv/.done: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed: make PYTHON=python3.12")'
 	$(PYTHON) -m venv .venv
-	.venv/bin/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	.venv/bin/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,export]'
 	@touch .venv/.done
 
 setup: .venv/.done  ## make .venv with the tested versions and this package in editable form

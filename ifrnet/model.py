@@ -168,7 +168,7 @@ class IFRNet(nn.Module):
     def encode(self, img0: Tensor, img1: Tensor, scale_factor: float = 1.0) -> Pair:
         """The part of `forward` that does not depend on t."""
         check_size(img0, img1, scale_factor)
-        batch = len(img0)
+        batch = img0.shape[0]  # not len(), which an exported graph would keep as a constant
         mean = torch.cat((img0, img1), 2).mean(1, keepdim=True).mean(2, keepdim=True).mean(3, keepdim=True)  # B 1 1 1
         img0, img1 = img0 - mean, img1 - mean
         both = torch.cat((img0, img1))  # 2B 3 H W
