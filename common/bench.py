@@ -151,7 +151,7 @@ def measure(
     inputs = [torch.rand(shape, device=device) for shape in shapes]
     if LAYOUTS[layout]:
         network.to(memory_format=LAYOUTS[layout])
-        inputs = [x.contiguous(memory_format=LAYOUTS[layout]) for x in inputs]
+        inputs = [x.contiguous(memory_format=LAYOUTS[layout]) if x.dim() == 4 else x for x in inputs]
         for module in network.modules():
             if hasattr(module, "memory_format"):
                 module.memory_format = LAYOUTS[layout]

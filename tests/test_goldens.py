@@ -3,14 +3,23 @@
 from pathlib import Path
 
 import golden_common
+import golden_ifrnet
+import golden_ifrnet_metrics
+import golden_ifrnet_teacher
 import golden_pvdnet
 import pytest
 from golden import Case
 
-HANDLERS = golden_common.HANDLERS | golden_pvdnet.HANDLERS
+HANDLERS = (
+    golden_common.HANDLERS
+    | golden_ifrnet.HANDLERS
+    | golden_ifrnet_metrics.HANDLERS
+    | golden_ifrnet_teacher.HANDLERS
+    | golden_pvdnet.HANDLERS
+)
 
 # Papers that have no folder here yet: delete a name when its paper comes.
-NOT_BUILT = ("toflow", "tdan", "ifrnet", "qpwcnet")
+NOT_BUILT = ("toflow", "tdan", "qpwcnet")
 
 
 def pytest_generate_tests(metafunc):
