@@ -1,1 +1,5 @@
-"""Shared by the five papers: operators, metrics, files, training plumbing. Imports no paper folder."""
+"""What the papers share: operators, files, metrics, protocols, the plumbing of training. Imports no paper."""
+
+from common.memory import keep_freed_memory
+
+keep_freed_memory()

@@ -26,13 +26,12 @@ from common.pad import pad_centred
 from common.protocols import INTERPOLATION, InterpolationProtocol
 from ifrnet.checkpoints import load
 from ifrnet.config import PRESETS, Config
-from ifrnet.model import IFRNet, multiple_of
+from ifrnet.model import TOGETHER, IFRNet, multiple_of
 from ifrnet.sets import SNU_FILM, VIDEOS, Sample, find_samples, missing_part
 from ifrnet.tables import published
 
 CANVAS = (480, 640)  # of the Middlebury protocol, rows and columns
 SMALLEST = 11  # pixels a side: the window of SSIM
-PIXELS = 8 * 256 * 448  # results a batch, unless -b says otherwise: eight triplets of Vimeo-90K
 ERROR_GAIN = 4  # of the pictures of errors: white is 64 levels or more
 
 
@@ -121,11 +120,11 @@ def read_item(sample: Sample, number: int, protocol: InterpolationProtocol, seed
 
 
 def batches(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
-    """Neighbours of one size, at most `size` together; 0: as many as make `PIXELS`."""
+    """Neighbours of one size, at most `size` together; 0: as many as make `TOGETHER`."""
     batch: list[Item] = []
     for item in items:
         height, width = item.frames[0].shape[:2]
-        most = size or PIXELS // (height * width * len(item.times))
+        most = size or TOGETHER // (height * width * len(item.times))
         if batch and (len(batch) >= most or item.frames[0].shape != batch[0].frames[0].shape):
             yield batch
             batch = []

@@ -1,7 +1,7 @@
 """Put frames into the user's own video: a file, a folder of frames or a glob in, a video or a folder out.
 
 In constant memory, whatever the length and however many frames are put between two: a pair is encoded once, then
-decoded for one time after the other.
+decoded for all times that fit in it.
 """
 
 import logging
@@ -25,7 +25,7 @@ from common.tile import tiled
 from common.video import open_clip, open_writer
 from ifrnet.checkpoints import load
 from ifrnet.config import Config
-from ifrnet.model import IFRNet, multiple_of
+from ifrnet.model import TOGETHER, IFRNet, multiple_of
 from ifrnet.scenes import change
 from ifrnet.timing import Timing, is_power_of_two, plan
 
@@ -87,19 +87,20 @@ class Interpolator:
         both, unpad = pad_centred(torch.cat((img0, img1), 1), self.multiple)  # 1 6 H W
         if 0 < self.tile < max(both.shape[-2:]):
             for t in times:
-                whole = lambda part, t=t: self._decode(self._encode(part), t)  # noqa: E731
+                whole = lambda part, t=t: self._decode(self._encode(part), [t])  # noqa: E731
                 yield unpad(tiled(whole, both, tile=self.tile, overlap=min(TILE_OVERLAP, self.tile // 2)))
             return
         pair = self._encode(both)
-        for t in times:
-            yield unpad(self._decode(pair, t))
+        many = max(1, TOGETHER // (both.shape[-2] * both.shape[-1]))
+        for start in range(0, len(times), many):
+            yield from unpad(self._decode(pair, times[start : start + many])).split(1)
 
     def _encode(self, both):
         return self._run(self.network.encode, both[:, :3], both[:, 3:], self.scale)
 
-    def _decode(self, pair, t):
-        time = torch.tensor([float(t)], device=self.device)
-        return self._run(self.network.decode, pair, time, self.scale)["pred"].float()
+    def _decode(self, pair, times):
+        t = torch.tensor([float(time) for time in times], device=self.device)
+        return self._run(self.network.decode, pair, t, self.scale)["pred"].float()
 
     def _run(self, part: Callable, *arguments):
         """A part of the network; not around a loop that yields, whose caller would then be in these modes too."""

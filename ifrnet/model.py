@@ -22,6 +22,7 @@ from common.layout import fastest_layout
 from common.warp import backward_warp
 
 MULTIPLE = 16  # the encoder halves four times
+TOGETHER = 8 * 256 * 448  # pixels of results worth computing at once; more takes memory and gains nothing
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,7 @@ class ResBlock(nn.Module):
 
     def __init__(self, channels: int, side: int):
         super().__init__()
-        self.parts = [channels - side, side]
+        self.main = channels - side
         self.conv1 = conv_prelu(channels, channels)
         self.conv2 = conv_prelu(side, side)
         self.conv3 = conv_prelu(channels, channels)
@@ -89,9 +90,17 @@ class ResBlock(nn.Module):
         self.prelu = nn.PReLU(channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        main, side = self.conv1(x).split(self.parts, 1)
-        main, side = self.conv3(torch.cat((main, self.conv2(side)), 1)).split(self.parts, 1)
-        return self.prelu(x + self.conv5(torch.cat((main, self.conv4(side)), 1)))
+        y = self._renew_side(self.conv1(x), self.conv2)
+        y = self._renew_side(self.conv3(y), self.conv4)
+        return self.prelu(self.conv5(y).add_(x))
+
+    def _renew_side(self, y: Tensor, layer: nn.Module) -> Tensor:
+        """`y` with its last channels passed through `layer`; in place where no gradient needs the old ones."""
+        side = layer(y[:, self.main :])
+        if torch.is_grad_enabled() or torch.jit.is_tracing():
+            return torch.cat((y[:, : self.main], side), 1)
+        y[:, self.main :] = side
+        return y
 
 
 class Decoder(nn.Module):
