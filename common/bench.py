@@ -47,6 +47,7 @@ LAYOUTS = {"default": None, "NCHW": torch.contiguous_format, "channels_last": to
 TYPES = {"float32": None, "bf16": torch.bfloat16}
 MODES = ("inference", "training")
 BUSY = 1.15  # a larger spread is reported
+_SETTING = ("device", "threads", "size")
 
 
 class ConvolutionCalls(TorchDispatchMode):
@@ -309,13 +310,24 @@ def main(arguments: list[str] | None = None) -> None:
         args.output.mkdir(parents=True, exist_ok=True)
         name = re.sub(r"\W+", "-", device).lower() if cuda else "cpu"
         path = args.output / f"{name}-torch{torch.__version__}.csv"
-        with path.open("w", newline="") as file:
-            writer = csv.DictWriter(file, results[0], lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(
-                {key: f"{v:.6g}" if isinstance(v, float) else v for key, v in row.items()} for row in results
-            )
+        write(path, [{key: f"{v:.6g}" if isinstance(v, float) else str(v) for key, v in r.items()} for r in results])
         print(f"\nwritten: {path}")
+
+
+def write(path: Path, rows: list[dict[str, str]]) -> None:
+    """Write rows into a csv file; those that it has of other papers, networks, settings or machines stay."""
+
+    def key(row: dict[str, str]) -> tuple:
+        return tuple(row.get(name) for name in ("paper", "network", "mode", "layout", "dtype", *_SETTING))
+
+    new, old = {key(row) for row in rows}, []
+    if path.is_file():
+        with path.open(newline="") as file:
+            old = [row for row in csv.DictReader(file) if key(row) not in new]
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0], lineterminator="\n", extrasaction="ignore")
+        writer.writeheader()
+        writer.writerows(sorted([*old, *rows], key=lambda row: row["paper"]))
 
 
 def _processor() -> str:

@@ -1,9 +1,10 @@
 """Small pictures for READMEs: a curve from metrics.jsonl, frames side by side with their names.
 
 python -m common.figures curve RUN_FOLDER TAG OUTPUT.png [--baseline 26.15] [--label "PSNR, dB"]
-python -m common.figures sheet OUTPUT.png NAME=FRAME.png NAME=FRAME.png ... [--crop X,Y,W,H] [--zoom 3]
+python -m common.figures sheet OUTPUT.png NAME=FRAME.png "NAME=results/*/1.png" ... [--crop X,Y,W,H] [--zoom 3]
 """
 
+import glob
 import json
 import sys
 from pathlib import Path
@@ -75,6 +76,11 @@ def _text(picture: np.ndarray, text: str, place: tuple[int, int]) -> None:
     cv2.putText(picture, text, place, cv2.FONT_HERSHEY_SIMPLEX, 0.4, INK, 1, cv2.LINE_AA)
 
 
+def _last(path: str) -> str:
+    """The file itself, or of those that a pattern matches the last by name, as of dated folders."""
+    return max(glob.glob(path), default=path)
+
+
 def main(argv: list[str]) -> int:
     """Draw what the first word says."""
     parser = cli.Parser(prog="python -m common.figures", description="Curves and side-by-side pictures.")
@@ -94,7 +100,7 @@ def main(argv: list[str]) -> int:
     if options.kind == "curve":
         picture = curve(*read_scalar(options.run_folder, options.tag), label=options.label, baseline=options.baseline)
     else:
-        frames = {name: read_image(path) for name, path in (pair.split("=", 1) for pair in options.frames)}
+        frames = {name: read_image(_last(path)) for name, path in (pair.split("=", 1) for pair in options.frames)}
         if options.crop:
             x, y, w, h = (int(part) for part in options.crop.split(","))
             frames = {name: frame[y : y + h, x : x + w] for name, frame in frames.items()}

@@ -78,11 +78,13 @@ def markdown(rows: list[dict[str, str]]) -> str:
 
 
 def _cell(row: dict[str, str], what: str) -> str:
+    """A number with the metric's digits; a published one with no more than were published."""
     digits = {"SSIM": 4, "IE": 3}.get(row["metric"], 2)
+    published = min(digits, len(row["expected"].partition(".")[2])) if row["expected"] else digits
     if what == "delta":
         both = row["expected"] and row["measured"]
         return f"{float(row['measured']) - float(row['expected']):+.{digits}f}" if both else DASH
-    return f"{float(row[what]):.{digits}f}" if row[what] else DASH
+    return f"{float(row[what]):.{published if what == 'expected' else digits}f}" if row[what] else DASH
 
 
 def with_table(text: str, paper: str, table: str) -> str:

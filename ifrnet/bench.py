@@ -6,12 +6,8 @@ from ifrnet.model import SIZES, IFRNet
 def networks(height: int, width: int) -> dict:
     """Name -> (function that makes the network, shapes of its inputs) for frames of height x width.
 
-    `x8` is one pair with seven times, whose encoder pass they share.
+    `x8` is one pair with seven times, which share its encoder pass.
     """
     frames = [(1, 3, height, width)] * 2
-    table = {}
-    for size in SIZES:
-        build = lambda size=size: IFRNet(size)  # noqa: E731
-        table[size] = (build, [*frames, (1,)])
-        table[f"{size} x8"] = (build, [*frames, (7,)])
-    return table
+    table = {size: (lambda size=size: IFRNet(size), [*frames, (1,)]) for size in SIZES}
+    return table | {"IFRNet x8": (IFRNet, [*frames, (7,)])}

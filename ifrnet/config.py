@@ -18,7 +18,7 @@ from common.protocols import INTERPOLATION
 from ifrnet.model import MULTIPLE, SIZES, multiple_of
 from ifrnet.sets import SETS, TRAINING_SETS
 
-LARGE = ("gopro", "adobe240")  # whose published weights are those of GoPro, which know other times than 1/2
+LARGE = ("gopro", "adobe240")  # scored with weights of GoPro, which know other times than 1/2
 COUNTS = (
     "total_batch",
     "crop",
@@ -90,8 +90,8 @@ GOPRO = {
 }  # fmt: skip
 # A run of minutes on a CPU, on clips that the project makes; the exact flows that come with them are the labels.
 TINY = {
-    "network": "IFRNet_tiny", "total_batch": 4, "crop": 64, "epochs": 1000, "max_steps": 3000, "learning_rate": 1e-3,
-    "valid_every_epoch": 10, "augment_large": 0.0, "thread_num": 1,
+    "network": "IFRNet_tiny", "total_batch": 8, "crop": 64, "max_steps": 1000, "learning_rate": 1e-3,
+    "valid_every_epoch": 5, "augment_large": 0.0, "thread_num": 1,
 }  # fmt: skip
 PRESETS = {
     "IFRNet_Vimeo90K": Config(),
@@ -151,7 +151,8 @@ def parse(argv: list[str]) -> tuple[argparse.Namespace, Config]:
         UsageError: a flag is unknown, has a wrong value, or contradicts another.
     """
     options = build_parser().parse_args(argv)
-    many = (options.multi or 2) > 2 or getattr(options, "data", None) in LARGE
+    any_time = options.fps if options.multi is None else options.multi > 2
+    many = any_time or getattr(options, "data", None) in LARGE
     if options.mode is None:
         options.mode = options.config or ("IFRNet_GoPro" if many else "IFRNet_Vimeo90K")
     saved = Path(options.log_root, options.project, options.mode, "config", "config.txt")

@@ -15,7 +15,7 @@ from common.tables import ROOT, read, run_command
 from ifrnet.sets import FOLDERS, find_samples, missing_part
 
 COMMAND = "ifrnet/run.py"
-CLIPS = "--layout vimeo_triplet --clips 256 --test_clips 32 --size 192x128".split()
+CLIPS = "--layout vimeo_triplet --clips 160 --test_clips 16 --size 192x128".split()
 TINY = "--mode IFRNet_tiny --config IFRNet_tiny --data vimeo90k".split()
 
 

@@ -6,6 +6,7 @@ any number of processes.
 """
 
 import math
+import shutil
 import signal
 import time
 from pathlib import Path
@@ -125,7 +126,7 @@ class Run:
         self.log.say(f"resumed from {source}: step {self.step}")
 
     def _describe(self) -> None:
-        """Say what will be done; write settings and cost."""
+        """Say what will be done; write settings, cost and a copy of the network's file."""
         config, processes, log = self.config, self.processes, self.log
         together = self.batch_size * processes.world_size
         log.say(
@@ -142,6 +143,7 @@ class Run:
             macs = cost.macs(lambda: IFRNet(config.network), *[(1, 3, 720, 1280)] * 2, (1,))
             text = self.folder.describe(config.to_json(), (macs, cost.parameters(self.network)), self.step)
             log.say(text.rstrip())
+            shutil.copy(Path(__file__).with_name("model.py"), self.folder.path / "model.py")
 
     # The loop
 

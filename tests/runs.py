@@ -3,10 +3,10 @@
 import os
 import signal
 import subprocess
-import sys
 from pathlib import Path
 
 import torch
+import warm
 
 ROOT = Path(__file__).parent.parent
 KILL = "import os, signal\ndef die(*_): os.kill(os.getpid(), signal.SIGKILL)\n"
@@ -27,21 +27,21 @@ def program(paper: str) -> str:
     return f"import sys\nfrom common import cli\nfrom {paper} import run\nsys.exit(cli.run(run.main, sys.argv[1:]))"
 
 
-def start(paper: str, argv, code: str = "", **options) -> subprocess.CompletedProcess:
-    """The paper's command line in a process of its own; `code` runs before it and may sabotage it."""
-    return _run([sys.executable, "-c", f"{code}\n{program(paper)}", *argv], **options)
+def start(paper: str, argv, code: str = "") -> subprocess.CompletedProcess:
+    """The paper's command line in a process and session of its own; `code` runs before it and may sabotage it."""
+    return _run(["-c", f"{code}\n{program(paper)}", *argv])
 
 
 def launch(paper: str, argv, port: int, launcher: str = "run", script: Path | None = None):
     """The paper's command line in two processes of torchrun ("run") or torch.distributed.launch ("launch")."""
     script = script or ROOT / paper / "run.py"
-    command = [sys.executable, "-m", f"torch.distributed.{launcher}", "--nproc_per_node=2", f"--master_port={port}"]
+    command = ["-m", f"torch.distributed.{launcher}", "--nproc_per_node=2", f"--master_port={port}"]
     return _run([*command, str(script), *argv])
 
 
-def _run(command, **options):
+def _run(argv: list[str]) -> subprocess.CompletedProcess:
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-    return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=240, **options)
+    return warm.run(argv, cwd=ROOT, env=environment, timeout=240)
 
 
 def same(first: dict, second: dict) -> bool:

@@ -64,3 +64,14 @@ def test_a_bad_size_is_refused(capsys):
     with pytest.raises(SystemExit, match="2"):
         bench.main(["--size", "256"])
     assert "WIDTHxHEIGHT" in capsys.readouterr().err
+
+
+def test_other_rows_of_the_file_stay(tmp_path):
+    def row(**values):
+        return {"paper": "a", "network": "n", "size": "64x64", "seconds": "1"} | values
+
+    path = tmp_path / "cpu.csv"
+    bench.write(path, [row(), row(size="32x32"), row(paper="b")])
+    bench.write(path, [row(seconds="2"), row(network="m")])
+    found = list(csv.DictReader(path.open()))
+    assert found == [row(size="32x32"), row(seconds="2"), row(network="m"), row(paper="b")]

@@ -177,16 +177,23 @@ def test_resume_from_an_epoch(arguments, tmp_path, undisturbed):
     assert (folder(tmp_path) / "checkpoint/train/epoch/superseded/ckpt/tiny_00006.pytorch").is_file()
 
 
-def test_two_processes_equal_one_with_the_same_batch(arguments, tmp_path, undisturbed):
-    done = launch(PAPER, arguments("-dist", batch=1), 29641)
+@pytest.fixture(scope="session")
+def undisturbed_pair(clips, tmp_path_factory):
+    """The log root of an undisturbed run of two processes."""
+    root = tmp_path_factory.mktemp("pair")
+    argv = ["--is_train", "--mode", "tiny", "--config", "IFRNet_tiny", "--set", "total_batch=2", "-b", "1", *TINY]
+    argv += ["--data_root", str(clips), "--log_root", str(root), "-dist"]
+    done = launch(PAPER, argv, 29641, "launch")
     assert done.returncode == 0, done.stderr
-    ours, one = weights(tmp_path), weights(undisturbed)
+    return root
+
+
+def test_two_processes_equal_one_with_the_same_batch(undisturbed, undisturbed_pair):
+    ours, one = weights(undisturbed_pair), weights(undisturbed)
     assert max((ours[key] - one[key]).abs().max().item() for key in one) < 2e-5
 
 
-def test_two_processes_survive_kill_9_and_one_may_go_on(arguments, tmp_path):
-    whole = launch(PAPER, arguments("-dist", mode="whole", batch=1), 29642, "launch")
-    assert whole.returncode == 0, whole.stderr
+def test_two_processes_survive_kill_9_and_one_may_go_on(arguments, tmp_path, undisturbed_pair):
     script = tmp_path / "killed.py"
     script.write_text(f"{KILL_AT_STEP_7.replace('if self', 'if self.processes.rank == 1 and self')}\n{program(PAPER)}")
     assert launch(PAPER, arguments("-dist", mode="parts", batch=1), 29643, script=script).returncode
@@ -195,9 +202,9 @@ def test_two_processes_survive_kill_9_and_one_may_go_on(arguments, tmp_path):
     shutil.copy(folder(tmp_path, "parts") / "checkpoint/train/last.pytorch", last)
     rest = launch(PAPER, arguments("-dist", "-r", "auto", mode="parts", batch=1), 29644)
     assert rest.returncode == 0, rest.stderr
-    assert same(weights(tmp_path, "parts"), weights(tmp_path, "whole"))
+    assert same(weights(tmp_path, "parts"), weights(undisturbed_pair))
     assert cli.run(run.main, arguments("-r", "auto", mode="alone", batch=2)) == 0
-    ours, one = weights(tmp_path, "alone"), weights(tmp_path, "whole")
+    ours, one = weights(tmp_path, "alone"), weights(undisturbed_pair)
     assert max((ours[key] - one[key]).abs().max().item() for key in one) < 2e-5
 
 

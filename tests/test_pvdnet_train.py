@@ -139,7 +139,7 @@ def test_sigterm_to_all_processes_as_schedulers_send_it(arguments, tmp_path, und
         "    if self.itr['train'] == 9: os.killpg(0, signal.SIGTERM)\n    return done\n"
         "Trainer.iteration = iteration"
     )
-    stopped = start(PAPER, arguments("-th", "1"), code, start_new_session=True)
+    stopped = start(PAPER, arguments("-th", "1"), code)
     assert stopped.returncode == 128 + signal.SIGTERM, stopped.stderr
     assert "stopped after iteration 9" in stopped.stdout
     assert cli.run(run.main, arguments("-r", "auto")) == 0

@@ -5,21 +5,25 @@ import re
 import shlex
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
+import warm
 
 from common import checkpoint
 from common.image import write_image
 from common.video import open_clip, open_writer
+from ifrnet.model import IFRNet
 from pvdnet.models.deblurnet import DeblurNet
 
 ROOT = Path(__file__).parent.parent
-PAGES = ("README.md", "pvdnet/README.md", "datasets/README.md")
+PAGES = ("README.md", "ifrnet/README.md", "pvdnet/README.md", "datasets/README.md")
 # Training commands are cut down to a few steps; what they are about stays.
-FEWER_STEPS = "-b 1 -th 0 --set width=32 --set height=32 --set frame_itr_num=2 --set total_itr=2 --device cpu".split()
+FEWER_STEPS = {
+    "pvdnet": "-b 1 -th 0 --set width=32 --set height=32 --set frame_itr_num=2 --set total_itr=2 --device cpu".split(),
+    "ifrnet": "-b 1 -th 0 --set crop=32 --set max_steps=2 --device cpu".split(),
+}
 ELSEWHERE = ("make ", "pip ", "tensorboard ")  # make's targets have tests of their own; these take no clips
 
 
@@ -35,16 +39,15 @@ def commands() -> list[str]:
 def workplace(tmp_path_factory):
     """A clone with small clips, a video, frames, and files named like the published checkpoints."""
     here = tmp_path_factory.mktemp("clone")
-    for name in ("common", "pvdnet"):
+    for name in ("common", "ifrnet", "pvdnet"):
         shutil.copytree(ROOT / name, here / name, ignore=shutil.ignore_patterns("__pycache__"))
     (here / "datasets").mkdir()
     for script in (ROOT / "datasets").glob("*.py"):
         shutil.copy(script, here / "datasets")
-    for layout in ("DVD", "nah"):
-        run(
-            f"python datasets/make_synthetic.py --layout {layout} --clips 1 --test_clips 1 --frames 3 --size 64x48",
-            here,
-        )
+    for layout, frames in (("DVD", 3), ("nah", 3), ("vimeo_triplet", 3), ("vimeo_septuplet", 7), ("gopro240", 9)):
+        command = f"python datasets/make_synthetic.py --layout {layout} --frames {frames} --size 64x48"
+        run(f"{command} --clips 1 --test_clips 1", here)
+    interpolation_sets(here / "datasets")
     clip = list(open_clip(here / "datasets/test_nah/video_0000/sharp"))
     with open_writer(here / "clip.mp4", frame_rate=25) as writer:
         for number, frame in enumerate(clip):
@@ -55,28 +58,47 @@ def workplace(tmp_path_factory):
         network = DeblurNet("PVDNet_large" if "large" in name else "PVDNet")
         state = {f"module.{key}": value for key, value in network.state_dict().items()}
         checkpoint.save(state, here / f"ckpt/{name}.pytorch")
-    state = {key: value for key, value in network.BIMNet.state_dict().items()}
-    checkpoint.save(state, here / "ckpt/BIMNet.pytorch")
+    checkpoint.save(network.BIMNet.state_dict(), here / "ckpt/BIMNet.pytorch")
+    for name in ("IFRNet_Vimeo90K", "IFRNet_L_Vimeo90K", "IFRNet_S_Vimeo90K", "IFRNet_GoPro"):
+        checkpoint.save(IFRNet(name.rsplit("_", 1)[0]).state_dict(), here / f"ckpt/{name}.pth")
+    shutil.copy(here / "ckpt/IFRNet_GoPro.pth", here / "ckpt/IFRNet_gopro-5d2f805a.pth")
     return here
+
+
+def interpolation_sets(root: Path) -> None:
+    """One sample of each test set that the generator does not make, from the frames of its GoPro clip."""
+    frames = sorted((root / "GOPRO_Large_all/test").rglob("*.png"))
+    three = frames[0], frames[4], frames[8]
+    for folder, names in (
+        ("ucf101_interp_ours/1", ("frame_00", "frame_01_gt", "frame_02")),
+        ("Middlebury/Venus", ("frame10", "frame10i11", "frame11")),
+        ("SNU-FILM/test/GOPRO_test", ("1", "2", "3")),
+    ):
+        (root / folder).mkdir(parents=True)
+        for source, name in zip(three, names, strict=True):
+            shutil.copy(source, root / folder / f"{name}.png")
+    for level in ("easy", "medium", "hard", "extreme"):
+        line = " ".join(f"data/SNU-FILM/test/GOPRO_test/{n}.png" for n in (1, 2, 3))
+        (root / f"SNU-FILM/test-{level}.txt").write_text(line + "\n")
+    shutil.copytree(frames[0].parent, root / "Adobe240/IMG_0015")
 
 
 def run(command: str, here: Path) -> subprocess.CompletedProcess:
     words = shlex.split(command)
-    if words[0] == "torchrun":
-        words[:1] = ["python", "-m", "torch.distributed.run"]
-    words[0] = sys.executable
+    argv = ["-m", "torch.distributed.run", *words[1:]] if words[0] == "torchrun" else words[1:]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(here)}
-    return subprocess.run(words, cwd=here, env=environment, capture_output=True, text=True, timeout=300)
+    return warm.run(argv, cwd=here, env=environment, timeout=300)
 
 
 @pytest.mark.parametrize("command", commands())
 def test_command(command, workplace):
     command = command.replace("--nproc_per_node=4", "--nproc_per_node=2")
     if "--is_train" in command:
+        paper = "ifrnet" if "ifrnet" in command else "pvdnet"
         trained = workplace / "logs/PVDNet_TOG2021/PVDNet_DVD/checkpoint/train/epoch/ckpt"
         if "-r " in command and "auto" not in command:
             command = command.replace("-r 100", f"-r {len(list(trained.glob('*'))) - 1}")
-        command += " " + shlex.join(FEWER_STEPS)
+        command += " " + shlex.join(FEWER_STEPS[paper])
         if "-r" not in command.split():
             command += " -dl"
         if "BIMNet_ckpt=" in command:  # the run that this one follows made fewer epochs here

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from pvdnet.config import Config
+import ifrnet.config
+import pvdnet.config
 
 ROOT = Path(__file__).parent.parent
 PAPERS = ("ifrnet", "pvdnet", "qpwcnet", "tdan", "toflow")
@@ -158,10 +159,11 @@ def test_scripts_have_the_guarded_line():
         assert path.read_text(encoding="utf-8").count(f"\n{GUARD}\n    sys.path[0] = ") == 1, path
 
 
-def test_every_setting_of_pvdnet_is_read():
+@pytest.mark.parametrize(("paper", "config"), [("ifrnet", ifrnet.config), ("pvdnet", pvdnet.config)])
+def test_every_setting_is_read(paper, config):
     read = set()
     for path in CODE:
-        if path.is_relative_to(ROOT / "pvdnet") and path.name != "config.py" and path.parent.name != "configs":
+        if path.is_relative_to(ROOT / paper) and path.name != "config.py" and path.parent.name != "configs":
             read |= {node.attr for node in ast.walk(TREES[path]) if isinstance(node, ast.Attribute)}
     told = {"config"}  # kept in the run folder to tell where the settings came from
-    assert [field.name for field in dataclasses.fields(Config) if field.name not in read | told] == []
+    assert [field.name for field in dataclasses.fields(config.Config) if field.name not in read | told] == []
