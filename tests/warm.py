@@ -15,7 +15,11 @@ import tempfile
 import traceback
 from pathlib import Path
 
-LIBRARIES = ("av", "cv2", "numpy", "scipy.ndimage", "torch", "torch.utils.data", "torch.utils.tensorboard", "tqdm")
+LIBRARIES = (
+    "av", "cv2", "numpy", "scipy.ndimage", "torch", "torch._dynamo", "torch._refs", "torch._subclasses.fake_tensor",
+    "torch.fx.experimental.symbolic_shapes", "torch.utils.data", "torch.utils.flop_counter", "torch.utils.tensorboard",
+    "tqdm",
+)  # fmt: skip
 _server = None
 
 
