@@ -47,7 +47,7 @@ LAYOUTS = {"default": None, "NCHW": torch.contiguous_format, "channels_last": to
 TYPES = {"float32": None, "bf16": torch.bfloat16}
 MODES = ("inference", "training")
 BUSY = 1.15  # a larger spread is reported
-_SETTING = ("device", "threads", "size")
+_KEY = ("paper", "network", "mode", "layout", "dtype", "device", "threads", "size")  # what a row is the only one of
 
 
 class ConvolutionCalls(TorchDispatchMode):
@@ -297,37 +297,35 @@ def main(arguments: list[str] | None = None) -> None:
     print("  ".join(f"{heading:>{width}}" for heading, width, _ in COLUMNS))
     names = [(paper, name) for paper in args.paper for name in _networks(paper, args.size)]
     names = [(paper, name) for paper, name in names if not args.network or name in args.network]
-    results = []
+    path, spread = None, 1.0
+    if args.output:
+        name = re.sub(r"\W+", "-", device).lower() if cuda else "cpu"
+        path = args.output / f"{name}-torch{torch.__version__}.csv"
     for (paper, network), mode, dtype, layout in itertools.product(names, args.modes, args.types, args.layouts):
         row = {"paper": paper, "network": network, "mode": mode, "layout": layout, "dtype": dtype}
         row |= _in_own_process(row, args)
         print("  ".join(f"{show(row):>{width}}" for _, width, show in COLUMNS), flush=True)
-        results.append(row | about)
-    spreads = [row["spread"] for row in results]
-    if spreads and max(spreads) > BUSY:
-        print(f"\nwarning: the median is up to {max(spreads):.2f} of the fastest time; is the machine busy?")
-    if args.output and results:
-        args.output.mkdir(parents=True, exist_ok=True)
-        name = re.sub(r"\W+", "-", device).lower() if cuda else "cpu"
-        path = args.output / f"{name}-torch{torch.__version__}.csv"
-        write(path, [{key: f"{v:.6g}" if isinstance(v, float) else str(v) for key, v in r.items()} for r in results])
+        spread = max(spread, row["spread"])
+        if path:  # at once, so that an interrupted run keeps what it measured
+            write(path, row | about)
+    if spread > BUSY:
+        print(f"\nwarning: the median is up to {spread:.2f} of the fastest time; is the machine busy?")
+    if path:
         print(f"\nwritten: {path}")
 
 
-def write(path: Path, rows: list[dict[str, str]]) -> None:
-    """Write rows into a csv file; those that it has of other papers, networks, settings or machines stay."""
-
-    def key(row: dict[str, str]) -> tuple:
-        return tuple(row.get(name) for name in ("paper", "network", "mode", "layout", "dtype", *_SETTING))
-
-    new, old = {key(row) for row in rows}, []
+def write(path: Path, row: dict) -> None:
+    """Write a row into a csv file; rows of other papers, networks, settings or machines stay."""
+    row = {key: f"{value:.6g}" if isinstance(value, float) else str(value) for key, value in row.items()}
+    rows = []
     if path.is_file():
         with path.open(newline="") as file:
-            old = [row for row in csv.DictReader(file) if key(row) not in new]
+            rows = [old for old in csv.DictReader(file) if any(old.get(key) != row.get(key) for key in _KEY)]
+    path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", newline="") as file:
-        writer = csv.DictWriter(file, rows[0], lineterminator="\n", extrasaction="ignore")
+        writer = csv.DictWriter(file, row, lineterminator="\n", extrasaction="ignore")
         writer.writeheader()
-        writer.writerows(sorted([*old, *rows], key=lambda row: row["paper"]))
+        writer.writerows(sorted([*rows, row], key=lambda row: row["paper"]))
 
 
 def _processor() -> str:

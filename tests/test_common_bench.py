@@ -70,8 +70,8 @@ def test_other_rows_of_the_file_stay(tmp_path):
     def row(**values):
         return {"paper": "a", "network": "n", "size": "64x64", "seconds": "1"} | values
 
-    path = tmp_path / "cpu.csv"
-    bench.write(path, [row(), row(size="32x32"), row(paper="b")])
-    bench.write(path, [row(seconds="2"), row(network="m")])
+    path = tmp_path / "bench/cpu.csv"
+    for one in (row(), row(size="32x32"), row(paper="b"), row(seconds=2.0), row(network="m")):
+        bench.write(path, one)
     found = list(csv.DictReader(path.open()))
     assert found == [row(size="32x32"), row(seconds="2"), row(network="m"), row(paper="b")]
