@@ -4,7 +4,6 @@ import ctypes
 import sys
 
 TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3  # names of mallopt(3)
-LARGEST = (2**40, 2**25)  # bytes; older C libraries refuse the first for MMAP_THRESHOLD
 
 
 def keep_freed_memory() -> None:
@@ -20,4 +19,4 @@ def keep_freed_memory() -> None:
     if mallopt is not None:
         mallopt.argtypes = [ctypes.c_int, ctypes.c_int]
         mallopt(TRIM_THRESHOLD, 2**31 - 1)
-        mallopt(MMAP_THRESHOLD, 2**30) or mallopt(MMAP_THRESHOLD, 2**25)
+        mallopt(MMAP_THRESHOLD, 2**30) or mallopt(MMAP_THRESHOLD, 2**25)  # older ones refuse the first; it returns 0

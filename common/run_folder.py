@@ -6,6 +6,7 @@ the run is stopped; the checkpoints of epochs are the `CheckpointManager`'s.
 
 import sys
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 from common import checkpoint, runlog
@@ -28,19 +29,27 @@ class RunFolder:
         self.manager = CheckpointManager(path / "checkpoint/train/epoch", mode, max_ckpt_num)
         self.last_file = path / "checkpoint/train/last.pytorch"
 
-    def claim(self, *, delete: bool, resume: str | None):
-        """Take the folder; delete what is in it if told to; refuse to start over a run that is there.
+    @contextmanager
+    def claimed(self, options, processes: Processes):
+        """Hold the folder in a `with` block; rank 0 does it for all.
 
         Args:
-            delete: the flag -dl; asks on a terminal, and -r switches it off.
-            resume: the flag -r.
-
-        Returns:
-            The lock, to be closed at the end.
+            options: `delete_log` deletes what is in it (it asks on a terminal, and -r switches it off), `resume` is -r.
+            processes: this one among all.
 
         Raises:
             UsageError: another run trains there, or one is there and neither flag was given.
         """
+        lock = self._claim(options.delete_log, options.resume) if processes.is_main else None
+        processes.wait()
+        try:
+            yield
+        finally:
+            if lock:
+                lock.close()
+
+    def _claim(self, delete: bool, resume: str | None):
+        """Delete what is in the folder if told to; refuse to start over a run that is there. Returns the lock."""
         lock = runlog.lock(self.path)
         if delete and not resume:
             there = [path for path in self.path.iterdir() if path.name != ".lock"]

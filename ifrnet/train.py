@@ -71,19 +71,14 @@ class Run:
 
     def train(self) -> int:
         """Run from where the options say to the last step, or until stopped."""
-        options, lock = self.options, None
-        if self.processes.is_main:
-            lock = self.folder.claim(delete=options.delete_log, resume=options.resume)
-        self.processes.wait()
-        try:
-            self._prepare()
-            with StopRequest() as stop:
-                return self._loop(stop)
-        finally:
-            if hasattr(self, "log"):
-                self.log.close()
-            if lock:
-                lock.close()
+        with self.folder.claimed(self.options, self.processes):
+            try:
+                self._prepare()
+                with StopRequest() as stop:
+                    return self._loop(stop)
+            finally:
+                if hasattr(self, "log"):
+                    self.log.close()
 
     def _prepare(self) -> None:
         """Data, network, place, run folder."""
@@ -96,7 +91,7 @@ class Run:
         self.steps_per_epoch = max(1, len(self.dataset) // config.total_batch)
         self.max_steps = config.max_steps or config.epochs * self.steps_per_epoch
         self.batch_size = config.batch_size or config.total_batch // processes.world_size
-        if not self.batch_size * processes.world_size == config.total_batch and not config.batch_size:
+        if not config.batch_size and config.total_batch % processes.world_size:
             raise UsageError(
                 f"total_batch {config.total_batch} does not divide among {processes.world_size} processes: give -b"
             )

@@ -41,19 +41,14 @@ class Run:
 
     def train(self) -> int:
         """Run from where the options say to the last epoch, or until stopped."""
-        options, lock = self.options, None
-        if self.processes.is_main:
-            lock = self.folder.claim(delete=options.delete_log, resume=options.resume)
-        self.processes.wait()
-        try:
-            self._prepare()
-            with StopRequest() as stop:
-                return self._loop(stop)
-        finally:
-            if hasattr(self, "log"):
-                self.log.close()
-            if lock:
-                lock.close()
+        with self.folder.claimed(self.options, self.processes):
+            try:
+                self._prepare()
+                with StopRequest() as stop:
+                    return self._loop(stop)
+            finally:
+                if hasattr(self, "log"):
+                    self.log.close()
 
     def _prepare(self) -> None:
         """Data, network, place, run folder."""
