@@ -9,6 +9,7 @@ and what was measured here. A paper's `tables.py` tells what a row lacks and mea
 
 import csv
 import datetime
+import hashlib
 import importlib
 import platform
 import subprocess
@@ -178,6 +179,47 @@ def run_command(script: str, argv: list[str], hide: str = "\0") -> list[str]:
     if process.wait():
         raise ValueError(f"{script} {' '.join(argv)}: ended with exit code {process.returncode}")
     return lines
+
+
+def run_row(
+    script: str, config: str, data: str, checkpoint: str, options, *, clips: list[str], stands_for: str,
+    trained: list[str], baseline: list[str], hide: str = "\0",
+) -> tuple[list[str], dict[str, str]]:  # fmt: skip
+    """Evaluate what a row names by the command that a user would type.
+
+    Args:
+        script: the paper's, such as "pvdnet/run.py".
+        config: the row's, as are `data` and `checkpoint` ("trained", "none" or a file in ckpt/).
+        data: "synthetic" makes clips first.
+        checkpoint: see `config`.
+        options: of `measure`.
+        clips: arguments of datasets/make_synthetic.py.
+        stands_for: the set in whose layout the clips are.
+        trained: arguments that train and test the embedded run.
+        baseline: arguments of the row without weights.
+        hide: lines of output that begin so are not shown.
+
+    Returns:
+        The lines that the evaluation prints, and facts for the row's other columns.
+    """
+    root = Path(options.data_root)
+    if data == "synthetic":
+        root, data = root / "synthetic", stands_for
+        subprocess.run([sys.executable, ROOT / "datasets/make_synthetic.py", *clips, "--root", root], check=True)
+    where = ["--data_root", str(root), "--log_root", options.log_root, "--device", options.device]
+    facts = {}
+    if checkpoint == "trained":
+        command = [*trained, *where]
+        run_command(script, ["--is_train", *command, *(["-dl"] if options.fresh else ["-r", "auto"])])
+    elif checkpoint == "none":
+        command = [*baseline, "--data", data, *where]
+    else:
+        path = ROOT / "ckpt" / checkpoint
+        facts["sha256"] = hashlib.sha256(path.read_bytes()).hexdigest()
+        command = ["--mode", path.stem, "--config", config, "--data", data, *where, "--ckpt_abs_name", str(path)]
+    lines = run_command(script, command, hide)
+    facts["command"] = " ".join(["python", script, *(part.replace(f"{ROOT}/", "") for part in command)])
+    return lines, facts
 
 
 def _commit() -> str:

@@ -7,15 +7,10 @@ from torch import Tensor
 
 from common import checkpoint
 from common.ckpt_manager import CheckpointManager
-from ifrnet.model import IFRNet
+from ifrnet.model import SIZES, IFRNet
 
 FIRST = "encoder.pyramid1.0.0.weight"
-SIZE_OF_SHAPE = {
-    (32, 3, 3, 3): "IFRNet",
-    (64, 3, 7, 7): "IFRNet_L",
-    (24, 3, 3, 3): "IFRNet_S",
-    (12, 3, 3, 3): "IFRNet_tiny",
-}
+SIZE_OF_SHAPE = {(size.widths[0], 3, size.kernel, size.kernel): name for name, size in SIZES.items()}
 WRAPPERS = ("state_dict", "params", "model")  # keys under which files keep the state dict next to other things
 IGNORED = ("data_preprocessor.", "step_counter", "pixel_loss.")  # of MMEditing's, without weights
 

@@ -102,7 +102,9 @@ def read_frames(sample: Sample) -> Frames:
     for path, frame in zip(sample.frames, frames, strict=True):
         if frame.shape != frames[0].shape:
             (height, width, _), (h, w, _) = frame.shape, frames[0].shape
-            raise ValueError(f"{path}: {width}x{height} pixels, expected {w}x{h} as the first frame of {sample.name}")
+            raise ValueError(
+                f"{path}: {width}x{height} pixels, but {w}x{h} was expected, as the first frame of {sample.name}"
+            )
     return frames
 
 

@@ -20,12 +20,13 @@ from tqdm import tqdm
 
 from common import distributed, runlog
 from common.amp import autocast
-from common.image import read_image, to_uint8, write_image
+from common.image import to_uint8, write_image
 from common.metrics import interpolation_error, psnr, ssim
 from common.pad import pad_centred
 from common.protocols import INTERPOLATION, InterpolationProtocol
 from ifrnet.checkpoints import load
 from ifrnet.config import PRESETS, Config
+from ifrnet.data import read_frames
 from ifrnet.model import TOGETHER, IFRNet, multiple_of
 from ifrnet.sets import SNU_FILM, VIDEOS, Sample, find_samples, missing_part
 from ifrnet.tables import published
@@ -105,14 +106,8 @@ def read_item(sample: Sample, number: int, protocol: InterpolationProtocol, seed
     Raises:
         ValueError: a file is missing or broken, or frames differ in size or are too small.
     """
-    frames = [read_image(path) for path in sample.frames]
+    frames = read_frames(sample)
     height, width = frames[0].shape[:2]
-    for path, frame in zip(sample.frames, frames, strict=True):
-        if frame.shape != frames[0].shape:
-            raise ValueError(
-                f"{path}: {frame.shape[1]}x{frame.shape[0]} pixels, but {sample.frames[0]} has {width}x{height}; "
-                f"expected one size a sample"
-            )
     if min(height, width) < SMALLEST:
         raise ValueError(f"{sample.frames[0]}: {width}x{height} pixels; expected {SMALLEST} or more a side")
     window = crop_window(protocol, height, width, (seed, number))

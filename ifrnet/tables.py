@@ -5,13 +5,9 @@ metrics move it by about that digit again: 0.01 dB, 0.0002 of SSIM (0.0006 where
 IE. Rows have none where the published test set or its crops are not known, so that only the difference can be shown.
 """
 
-import hashlib
 import re
-import subprocess
-import sys
-from pathlib import Path
 
-from common.tables import ROOT, read, run_command
+from common.tables import ROOT, read, run_row
 from ifrnet.sets import FOLDERS, find_samples, missing_part
 
 COMMAND = "ifrnet/run.py"
@@ -40,27 +36,12 @@ def measure(method: str, config: str, data: str, checkpoint: str, options) -> tu
     Returns:
         {(protocol, metric): (value, frames)} as text, and facts for the rows' other columns.
     """
-    if data == "synthetic":
-        root, data = Path(options.data_root, "synthetic"), "vimeo90k"
-        subprocess.run([sys.executable, ROOT / "datasets/make_synthetic.py", *CLIPS, "--root", root], check=True)
-    else:
-        root = Path(options.data_root)
-    where = ["--data_root", str(root), "--log_root", options.log_root, "--device", options.device]
-    facts = {}
-    if checkpoint == "trained":
-        command = [*TINY, *where]
-        again = ["-dl"] if options.fresh else ["-r", "auto"]
-        run_command(COMMAND, ["--is_train", *command, *again])
-    elif checkpoint == "none":
-        command = ["--blend", "--mode", "blend", "--data", data, *where]
-    else:
-        path = ROOT / "ckpt" / checkpoint
-        facts["sha256"] = hashlib.sha256(path.read_bytes()).hexdigest()
-        command = ["--mode", path.stem, "--config", config, "--data", data, *where, "--ckpt_abs_name", str(path)]
-    values = totals(run_command(COMMAND, command))
-    shown = [str(part).replace(str(ROOT) + "/", "") for part in command]
-    facts["command"] = " ".join(["python", COMMAND, *shown])
-    return values, facts
+    baseline = ["--blend", "--mode", "blend"]
+    lines, facts = run_row(
+        COMMAND, config, data, checkpoint, options,
+        clips=CLIPS, stands_for="vimeo90k", trained=TINY, baseline=baseline,
+    )  # fmt: skip
+    return totals(lines), facts
 
 
 def totals(lines: list[str]) -> dict[tuple[str, str], tuple[str, str]]:

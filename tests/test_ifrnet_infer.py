@@ -394,7 +394,7 @@ def test_motion_light_and_noise_are_no_cuts():
 def test_cuts_of_real_clips(real_data):
     clip = list(open_clip(real_data / "video/car-turn.mp4"))
     assert max(change(*pair) for pair in pairwise(clip)) < 0.3
-    assert max(change(*pair) for pair in zip(clip, clip[4:], strict=False)) < 0.4
+    assert max(change(*pair) for pair in zip(clip[:-4], clip[4:], strict=True)) < 0.4
     pan = [np.ascontiguousarray(clip[0][:, start : start + 400]) for start in (0, 40)]
     assert change(*pan) < 0.4
     firsts = [clip[0]] + [read_image(list_frames(folder)[0]) for folder in sorted((real_data / "Vid4/GT").iterdir())]
