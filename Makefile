@@ -15,8 +15,8 @@ help:  ## list the targets
 
 setup: .venv/.done  ## make .venv with the tested versions and this package in editable form
 
-test: .venv/.done  ## run the tests (under 10 minutes on 2 cores)
-	$(PY) -m pytest -q
+test: .venv/.done  ## run the tests on all cores (under 10 minutes on 2)
+	$(PY) tests/shared_run.py -q
 
 reproduce-tables: .venv/.done  ## measure every row whose data and weights are here, then print paper / measured / delta
 	$(PY) -m common.tables measure

@@ -1,6 +1,10 @@
-"""Batches for a training loop: on the device, without end, errors in one line, workers that end with the loop."""
+"""Batches for a training loop: on the device, without end, errors in one line, workers that end with the loop.
 
-from collections.abc import Iterable
+A run's place is its position: how many samples it has consumed. Which sample stands at a position depends on the seed
+alone, so any number of processes, and any resume, sees the same ones.
+"""
+
+from collections.abc import Iterable, Iterator
 
 import torch
 from torch import Tensor
@@ -53,3 +57,31 @@ class Batches:
             return to_device(next(self._iterator), self.device)
         except ValueError as error:  # a worker hands on its traceback: the last line is the error itself
             raise ValueError(str(error).strip().splitlines()[-1].removeprefix("ValueError: ")) from None
+
+
+class Positions:
+    """Positions of one process's samples, a list a step, from the run's position `first` on without end."""
+
+    def __init__(self, batch_size: int, *, first: int = 0, rank: int = 0, world_size: int = 1):
+        self.batch_size, self.first, self.rank, self.world_size = batch_size, first, rank, world_size
+
+    def __iter__(self) -> Iterator[list[int]]:
+        start = self.first + self.rank * self.batch_size
+        while True:
+            yield list(range(start, start + self.batch_size))
+            start += self.world_size * self.batch_size
+
+
+class ShuffledOrder:
+    """Which of `count` samples stands at a position: all of them in a new order, again and again."""
+
+    def __init__(self, count: int, seed: int):
+        self.count, self.seed = count, seed
+        self._turn, self._order = -1, []
+
+    def __call__(self, position: int) -> int:
+        turn = position // self.count
+        if self._turn != turn:  # a permutation is kept until it is used up
+            draw = torch.Generator().manual_seed(1_000_003 * self.seed + turn)
+            self._order, self._turn = torch.randperm(self.count, generator=draw).tolist(), turn
+        return self._order[position % self.count]

@@ -153,8 +153,9 @@ def _read_like(text: str, old):
             raise ValueError
         return words[text.lower()]
     if isinstance(old, tuple):
-        kind = type(old[0]) if old else float
-        return tuple(kind(part) for part in text.strip("()[] ").split(",") if part.strip())
+        parts = [part for part in text.strip("()[] ").split(",") if part.strip()]
+        kind = type(old[0]) if old else float if any("." in part or "e" in part for part in parts) else int
+        return tuple(kind(part) for part in parts)
     return type(old)(text)
 
 

@@ -112,11 +112,12 @@ def add_noise(
         raise ValueError(f"add_noise works on uint8 levels, got {image.dtype}: convert with to_uint8 first")
     if (colour is None) != (mask is None):
         raise ValueError("mixed noise needs both colour and mask; give neither for Gaussian noise")
-    levels = np.sign(gauss) * np.floor(np.abs(gauss) + 0.5)  # halves away from zero
+    levels = np.copysign(np.floor(np.abs(gauss) + 0.5), gauss)  # halves away from zero
     noisy = np.clip(image + levels, 0, 255).astype(np.uint8)
-    if mask is None:
-        return noisy
-    return np.where((mask <= replaced)[..., None], np.floor(255 * colour + 0.5).astype(np.uint8), noisy)
+    if mask is not None:
+        hit = mask <= replaced
+        noisy[hit] = np.floor(255 * colour[hit] + 0.5).astype(np.uint8)
+    return noisy
 
 
 def average_blur(frames: Sequence[np.ndarray], *, gamma: float | None = None) -> np.ndarray:

@@ -4,6 +4,7 @@ import os
 import re
 import uuid
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -51,6 +52,20 @@ def read_image(path: str | os.PathLike) -> np.ndarray:
     if image.dtype != np.uint8:
         raise ValueError(f"{path} holds {image.dtype} values; expected 8 or 16 bits a channel: convert it to png")
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+
+
+def read_clip(paths: Sequence[str | os.PathLike]) -> list[np.ndarray]:
+    """Read frames that belong together, HxWx3 uint8 RGB each.
+
+    Raises:
+        ValueError: a file is missing or broken, or they differ in size.
+    """
+    frames = [read_image(path) for path in paths]
+    for path, frame in zip(paths, frames, strict=True):
+        if frame.shape != frames[0].shape:
+            (height, width, _), (h, w, _) = frame.shape, frames[0].shape
+            raise ValueError(f"{path}: {width}x{height} pixels, but {w}x{h} was expected, as of {paths[0]}")
+    return frames
 
 
 def write_image(path: str | os.PathLike, image: np.ndarray, *, quality: int = 95) -> None:

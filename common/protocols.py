@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from common.degradations import DEGRADATIONS
+
 
 @dataclass(frozen=True)
 class Protocol:
@@ -10,15 +12,19 @@ class Protocol:
     Attributes:
         name: what tables and outputs print beside every number.
         source: where it comes from.
-        space: what PSNR and SSIM see: "rgb", or "luma" (0.299 R + 0.587 G + 0.114 B, not rounded).
-        prediction: "float" scores the network's output as it is, neither clamped nor rounded; "uint8" as saved.
+        space: what PSNR and SSIM see: "rgb", "luma" (0.299 R + 0.587 G + 0.114 B, not rounded), or "y" (BT.601 in
+            studio range, 16 to 235, not rounded).
+        prediction: "float" scores the network's output as it is, neither clamped nor rounded; "clamped" to [0, 1],
+            not rounded; "uint8" as saved.
         mod: frames are cut, from the top left, to multiples of this before the network sees them.
         border: pixels cut on every side before scoring.
         first: index of the first frame that is scored; all later ones are.
         alignment: "none", or "koehler": scaled in intensity and shifted by whole pixels onto the truth.
         ssim: kind of SSIM, see `common.metrics.ssim`.
         peak: value of white in the scored images.
-        averaging: "frames": the mean over all scored frames of all videos.
+        averaging: "frames": the mean over all scored frames of all videos; "clips": the mean of the videos' means.
+        metrics: of "PSNR" (dB), "SSIM", "MAE" (mean absolute difference, white is 1).
+        sets: data sets that it scores unasked, for papers that have several.
     """
 
     name: str
@@ -32,6 +38,8 @@ class Protocol:
     ssim: str
     peak: float
     averaging: str
+    metrics: tuple[str, ...] = ("PSNR", "SSIM")
+    sets: tuple[str, ...] = ()
 
 
 PVDNET_CODE = Protocol(
@@ -63,6 +71,39 @@ PVDNET_PAPER = Protocol(
 )
 
 PROTOCOLS = {protocol.name: protocol for protocol in (PVDNET_CODE, PVDNET_PAPER)}
+
+_WHOLE = {"mod": 1, "border": 0, "first": 0, "alignment": "none"}  # frames as they are
+_BASICSR = {"prediction": "uint8", "ssim": "wang", "peak": 255.0, "averaging": "clips", "sets": ("vid4",)} | _WHOLE
+_TOFLOW = (
+    Protocol(
+        name="toflow",
+        source="TOFlow (IJCV 2019), the published MATLAB evaluation of saved images",
+        space="rgb",
+        prediction="uint8",
+        ssim="volume",
+        peak=1.0,
+        averaging="frames",
+        metrics=("PSNR", "SSIM", "MAE"),
+        sets=("vimeo90k", "ucf101", *(f"vimeo_{name}" for name in DEGRADATIONS), "vid4"),
+        **_WHOLE,
+    ),
+    Protocol(
+        name="mmagic",
+        source="MMagic, configurations of TOFlow",
+        space="rgb",
+        prediction="clamped",
+        ssim="wang",
+        peak=255.0,
+        averaging="frames",
+        metrics=("PSNR", "SSIM", "MAE"),
+        sets=("vimeo90k", "vid4"),
+        **_WHOLE,
+    ),
+    Protocol(name="basicsr", source="BasicSR, configuration of TOFlow on Vid4", space="rgb", **_BASICSR),
+    Protocol(name="basicsr_y", source="BasicSR, configuration of TOFlow on Vid4, Y channel", space="y", **_BASICSR),
+)
+
+TOFLOW = {protocol.name: protocol for protocol in _TOFLOW}
 
 
 @dataclass(frozen=True)

@@ -1,18 +1,17 @@
-"""Vimeo-90K (Xue et al., IJCV 2019), triplets or septuplets: what to download, a check of every frame, flow labels.
+"""Vimeo-90K (Xue et al., IJCV 2019): what to download, a check of every frame, flow labels, degraded frames.
 
 python datasets/prepare_vimeo90k.py                                             what to download
 python datasets/prepare_vimeo90k.py --check                                     read every frame of both lists
 python datasets/prepare_vimeo90k.py --flow --weights network-default.pytorch    label the triplets for IFRNet
+python datasets/prepare_vimeo90k.py --layout vimeo_septuplet --degrade mixed    noisy septuplets for TOFlow
 """
 
 import hashlib
 import json
 import os
-import re
 import sys
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
 from multiprocessing.pool import ThreadPool
@@ -29,14 +28,26 @@ from tqdm import tqdm
 
 from common import checkpoint, cli
 from common.cli import UsageError
+from common.degradations import NOISE, VERSION
 from common.distributed import choose_device
 from common.flow_io import FLO_MAGIC, write_flow
-from common.image import read_image, write_bytes
+from common.image import write_bytes
 from common.interrupt import StopRequest
 from common.liteflownet import LiteFlowNet, estimate_flow
+from common.vimeo import (
+    DEGRADED,
+    SETS,
+    VimeoSet,
+    clip_faults,
+    clips_of,
+    contents,
+    degrade_clip,
+    degraded_faults,
+    read_frame,
+    read_list,
+)
 
-MARKER = ".synthetic"  # make_synthetic.py leaves it in what it made
-RECORD = "labels.json"  # in the folder of the labels: what made them
+SEED = 1234  # of the noise: that of toflow's presets
 LABELS = {"flow_t0.flo": "im1.png", "flow_t1.flo": "im3.png"}  # each from im2 to this frame
 
 TRIPLETS = """Vimeo-90K triplets, 448x256 PNG (Xue et al., Video Enhancement with Task-Oriented Flow, IJCV 2019).
@@ -67,36 +78,25 @@ SEPTUPLETS = """Vimeo-90K septuplets, 448x256 PNG (Xue et al., Video Enhancement
    and unpack it in {root}. Frames of videos on Vimeo, for research use; the lists are MIT.
 2. Read every frame, once:
      {script} --root {root} --layout vimeo_septuplet --check
+3. Only for TOFlow, and only to save time: it can degrade frames as it reads them, but JPEG 2000 takes 0.1 s a frame.
+   Write noisy, compressed or blurry copies of the test list (or of both), as often as it is interrupted:
+     {script} --root {root} --layout vimeo_septuplet --split test --degrade mixed j2k_q20
+   Each kind of noise takes 18 GB for the test list and 166 GB for both, the others two thirds of that at most.
 
 {root}/vimeo_septuplet
 ├── sep_trainlist.txt                              64,612 lines such as 00001/0001
 ├── sep_testlist.txt                                7,824
-└── sequences/00001/0001/{{im1,im2,im3,im4,im5,im6,im7}}.png
+├── sequences/00001/0001/{{im1,im2,im3,im4,im5,im6,im7}}.png
+└── degraded/mixed/00001/0001/{{im0001, ... im0007}}.png    made in step 3
 
 91,701 septuplets were announced; the lists hold 72,436."""
 
-
-@dataclass(frozen=True)
-class VimeoSet:
-    """What a complete set holds. `clips` counts the lines of each list, `size` is width and height of every frame."""
-
-    instructions: str
-    prefix: str
-    frames: int
-    clips: dict[str, int]
-    size: tuple[int, int] = (448, 256)
-    has_exact_flow: bool = False
-
-
-SETS = {
-    "vimeo_triplet": VimeoSet(TRIPLETS, "tri", 3, {"train": 51313, "test": 3782}),
-    "vimeo_septuplet": VimeoSet(SEPTUPLETS, "sep", 7, {"train": 64612, "test": 7824}),
-}
+INSTRUCTIONS = {"vimeo_triplet": TRIPLETS, "vimeo_septuplet": SEPTUPLETS}
 
 
 def main(argv: list[str]) -> int:
     """Do what the flags say; returns the exit code, 1 if a fault was found."""
-    parser = cli.Parser(description="Check and label Vimeo-90K; without a flag, tell what to download.")
+    parser = cli.Parser(description="Check, label, degrade Vimeo-90K; without a flag, tell what to download.")
     parser.add_argument("--layout", default="vimeo_triplet", choices=SETS, help="which of the two sets")
     parser.add_argument("--root", type=Path, default=Path("./datasets"), help="folder of the data sets")
     parser.add_argument("--check", action="store_true", help="read every frame of both lists, list what is wrong")
@@ -113,7 +113,13 @@ def main(argv: list[str]) -> int:
         "--device", default="auto", help="of --flow: cpu, cuda, cuda:1, or auto: cuda where there is one"
     )
     parser.add_argument("--batch_size", type=int, default=8, help="pairs of frames that LiteFlowNet gets at once")
-    parser.add_argument("--workers", type=int, default=os.cpu_count(), help="frames decoded at once")
+    parser.add_argument(
+        "--degrade", nargs="+", choices=DEGRADED, metavar="NAME",
+        help="write degraded septuplets; what is there already stays: " + ", ".join(DEGRADED),
+    )  # fmt: skip
+    parser.add_argument("--seed", type=int, help=f"of the noise of --degrade, {SEED} unless given")
+    parser.add_argument("--split", choices=("train", "test", "both"), help="list for --degrade, both unless given")
+    parser.add_argument("--workers", type=int, default=os.cpu_count(), help="frames decoded or clips degraded at once")
     options = parser.parse_args(argv)
     for flag in ("batch_size", "workers"):
         if getattr(options, flag) < 1:
@@ -124,60 +130,23 @@ def main(argv: list[str]) -> int:
         raise UsageError("--flow: name LiteFlowNet's weights, --weights network-default.pytorch; see it without flags")
     if options.weights and not options.flow:
         raise UsageError("--weights is for --flow: add it")
+    if options.degrade and options.layout != "vimeo_septuplet":
+        raise UsageError(f"--degrade --layout {options.layout}: only septuplets are degraded, --layout vimeo_septuplet")
+    for flag in ("seed", "split"):
+        if getattr(options, flag) is not None and not options.degrade:
+            raise UsageError(f"--{flag} is for --degrade: add it")
+    if options.seed is not None and options.seed < 0:
+        raise UsageError(f"--seed {options.seed}: expected 0 or more")
     folder = options.root / options.layout
-    if not options.check and not options.flow:
+    if not (options.check or options.flow or options.degrade):
         script = f"python datasets/{Path(__file__).name}"
-        print(SETS[options.layout].instructions.format(script=script, root=options.root))
+        print(INSTRUCTIONS[options.layout].format(script=script, root=options.root))
         return 0
     vimeo = contents(folder, SETS[options.layout])
     cv2.setNumThreads(1)  # decoding lets go of the interpreter, so threads share the cores
-    code = label(folder, vimeo, options) if options.flow else 0
+    work = label if options.flow else write_degraded if options.degrade else None
+    code = work(folder, vimeo, options) if work else 0
     return check(folder, vimeo, options.workers) if options.check and not code else code
-
-
-def contents(folder: Path, published: VimeoSet) -> VimeoSet:
-    """What the set in `folder` should hold; a synthetic one tells by itself.
-
-    Raises:
-        ValueError: what it tells is damaged.
-    """
-    marker = folder / MARKER
-    if not marker.is_file():
-        return published
-    try:
-        told = json.loads(marker.read_text())
-        width, height = map(int, told["size"].split("x"))
-        return replace(published, clips=told["clips"], size=(width, height), has_exact_flow=told.get("flow") == "exact")
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        raise ValueError(f"{marker}: damaged; make the clips again (datasets/make_synthetic.py --force)") from None
-
-
-def read_list(path: Path) -> tuple[list[str], list[str]]:
-    """The clips that a list names, such as 00001/0001, and a line for each fault in it. Blank lines are skipped."""
-    try:
-        lines = [line.strip() for line in path.read_text().splitlines()]
-    except (OSError, UnicodeDecodeError):
-        return [], [f"{path}: no such list, or not readable; unpack the archive again"]
-    clips = [line for line in lines if re.fullmatch(r"\d+/\d+", line)]
-    faults = [
-        f"{path}, line {number}: expected a clip such as 00001/0001, found {line!r}"
-        for number, line in enumerate(lines, 1)
-        if line and not re.fullmatch(r"\d+/\d+", line)
-    ]
-    return clips, faults
-
-
-def read_frame(path: Path, size: tuple[int, int]) -> np.ndarray:
-    """A frame, HxWx3 RGB uint8.
-
-    Raises:
-        ValueError: missing, damaged or of another width and height.
-    """
-    image = read_image(path)
-    height, width, _ = image.shape
-    if (width, height) != size:
-        raise ValueError(f"{path}: {width}x{height} pixels, expected {size[0]}x{size[1]} as every frame; get it again")
-    return image
 
 
 # Checking
@@ -195,14 +164,15 @@ def check(folder: Path, vimeo: VimeoSet, workers: int) -> int:
 
 def faults(folder: Path, vimeo: VimeoSet, workers: int) -> Iterator[str]:
     """Everything that is wrong with a set: a line a fault, which names the file or folder."""
-    clips = []
+    lists = {}
     for split, expected in vimeo.clips.items():
         path = folder / f"{vimeo.prefix}_{split}list.txt"
         listed, wrong = read_list(path)
         yield from wrong
         if len(listed) != expected:
             yield f"{path}: {len(listed)} clips, expected {expected}"
-        clips += listed
+        lists[split] = listed
+    clips = [clip for listed in lists.values() for clip in listed]
     yield from (f"{folder}: clip {clip} is in the lists {n} times" for clip, n in Counter(clips).items() if n > 1)
     if not (folder / "sequences").is_dir():
         yield f"{folder / 'sequences'}: no such folder"
@@ -218,19 +188,37 @@ def faults(folder: Path, vimeo: VimeoSet, workers: int) -> Iterator[str]:
         broken = [path for path in labels if not is_whole(path, vimeo.size)]
         if broken:
             yield f"{folder / 'flow'}: {len(broken)} of {len(labels)} labels missing or damaged, first {broken[0]}"
+    yield from degraded_faults(folder, vimeo, lists)
 
 
-def clip_faults(sequences: Path, clip: str, *, frames: int, size: tuple[int, int]) -> list[str]:
-    """What is wrong with the frames of one clip."""
-    if not (sequences / clip).is_dir():
-        return [f"{sequences / clip}: no such folder"]
-    found = []
-    for number in range(1, frames + 1):
+def claim(record: Path, made_by: dict, what: str, unknown: str) -> None:
+    """Keep the folder of `record` for files of one kind, and write down there which.
+
+    Args:
+        record: JSON file.
+        made_by: what makes the files; it may differ in nothing from what the record holds.
+        what: what the folder holds, for errors.
+        unknown: what it holds if there are files without a record, and what to do about it.
+
+    Raises:
+        UsageError: it holds others.
+        ValueError: what is written there is damaged.
+    """
+    folder = record.parent
+    if record.is_file():
         try:
-            read_frame(sequences / clip / f"im{number}.png", size)
-        except ValueError as error:
-            found.append(str(error))
-    return found
+            found = dict(json.loads(record.read_text()))
+        except (ValueError, TypeError):
+            raise ValueError(f"{record}: damaged; move {folder} away to make its files again") from None
+        differing = [f"{key} {found.get(key)}" for key, value in made_by.items() if found.get(key) != value]
+        if differing:
+            raise UsageError(
+                f"{folder} holds {what} of another kind ({', '.join(differing)}): go on with it, or move it away"
+            )
+    elif folder.is_dir() and any(folder.iterdir()):
+        raise UsageError(f"{folder} holds {unknown}")
+    else:
+        write_bytes(record, json.dumps(made_by, indent=1).encode())
 
 
 # Labelling
@@ -250,7 +238,11 @@ def label(folder: Path, vimeo: VimeoSet, options) -> int:
     with options.weights.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     made_by = {"network": "LiteFlowNet", "channels": options.channels, "weights_sha256": digest}
-    claim(folder / "flow", made_by, vimeo.has_exact_flow)
+    unknown = "the exact flow of synthetic clips"
+    if not vimeo.has_exact_flow:
+        unknown = "labels of unknown origin, without labels.json"
+    unknown += ": train on it as it is, or move it away to label with LiteFlowNet"
+    claim(folder / "flow/labels.json", made_by, "labels", unknown)
 
     missing = [job for job in jobs if not is_whole(job[2], vimeo.size)]
     done, size = len(jobs) - len(missing), options.batch_size
@@ -287,39 +279,10 @@ def label_jobs(folder: Path, vimeo: VimeoSet) -> list[tuple[Path, Path, Path]]:
         ValueError: a list is damaged.
     """
     jobs = []
-    for split in vimeo.clips:
-        clips, wrong = read_list(folder / f"{vimeo.prefix}_{split}list.txt")
-        if wrong:
-            raise ValueError(wrong[0])
-        for clip in clips:
-            frames = folder / "sequences" / clip
-            jobs += [(frames / "im2.png", frames / to, folder / "flow" / clip / name) for name, to in LABELS.items()]
+    for clip in clips_of(folder, vimeo, vimeo.clips):
+        frames = folder / "sequences" / clip
+        jobs += [(frames / "im2.png", frames / to, folder / "flow" / clip / name) for name, to in LABELS.items()]
     return jobs
-
-
-def claim(flow: Path, made_by: dict[str, str], has_exact_flow: bool) -> None:
-    """Keep the folder of the labels for those of one kind, and write down which.
-
-    Raises:
-        UsageError: it holds others.
-        ValueError: what is written there is damaged.
-    """
-    record = flow / RECORD
-    if record.is_file():
-        try:
-            found = dict(json.loads(record.read_text()))
-        except (ValueError, TypeError):
-            raise ValueError(f"{record}: damaged; move {flow} away to label again") from None
-        differing = [f"{key} {found.get(key)}" for key, value in made_by.items() if found.get(key) != value]
-        if differing:
-            raise UsageError(
-                f"{flow} holds labels of another kind ({', '.join(differing)}): go on with it, or move it away"
-            )
-    elif flow.is_dir() and any(flow.iterdir()):
-        what = "the exact flow of synthetic clips" if has_exact_flow else f"labels of unknown origin, without {RECORD}"
-        raise UsageError(f"{flow} holds {what}: train on it as it is, or move it away to label with LiteFlowNet")
-    else:
-        write_bytes(record, json.dumps(made_by, indent=1).encode())
 
 
 def is_whole(path: Path, size: tuple[int, int]) -> bool:
@@ -339,6 +302,43 @@ def read_pair(job: tuple[Path, Path, Path], size: tuple[int, int]) -> tuple[np.n
 def to_batch(images: tuple[np.ndarray, ...], device: torch.device) -> Tensor:
     """HxWx3 uint8 frames -> (B, 3, H, W) float32 in [0, 1] on the device."""
     return torch.from_numpy(np.stack(images)).to(device).permute(0, 3, 1, 2).float() / 255
+
+
+# Degrading
+
+
+def write_degraded(folder: Path, vimeo: VimeoSet, options) -> int:
+    """Write the degraded frames that are missing. Returns the exit code.
+
+    Raises:
+        UsageError: a folder holds others.
+        ValueError: a list or a frame is damaged.
+    """
+    seed = SEED if options.seed is None else options.seed
+    clips = clips_of(folder, vimeo, vimeo.clips if options.split in (None, "both") else [options.split])
+    for name in options.degrade:
+        made_by = {"degradation": name, "version": VERSION} | ({"seed": seed} if name in NOISE else {})
+        unknown = "files of unknown origin, without degraded.json: move it away to write it again"
+        claim(folder / "degraded" / name / "degraded.json", made_by, "frames", unknown)
+    with StopRequest() as stop, ThreadPool(options.workers) as pool:
+        for name in options.degrade:
+            # What is queued when a signal comes is passed over; what is under way is finished.
+            def work(clip, name=name):
+                return None if stop.signal is not None else degrade_clip(folder, vimeo, name, clip, seed)
+
+            with tqdm(total=len(clips), desc=name, unit="clip", disable=None) as bar:
+                written = []
+                for count in pool.imap_unordered(work, clips):
+                    bar.update(count is not None)
+                    written.append(count)
+            left = written.count(None)
+            if left:
+                where = folder / "degraded" / name
+                print(f"{where}: stopped, {left} of {len(clips)} clips left; the same command goes on")
+                return 128 + stop.signal
+            frames = vimeo.frames * len(clips)
+            print(f"{folder / 'degraded' / name}: {frames} frames, {sum(written)} of them new")
+    return 0
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""IFRNet's training samples: augmentation, and which process takes what at which step.
+"""IFRNet's training samples and their augmentation.
 
 Random draws depend on the seed and the sample's position in the run alone, not on the loader's workers, nor on the
 number of processes: any number of them, and any resume, gives the same samples.
@@ -6,15 +6,15 @@ number of processes: any number of them, and any resume, gives the same samples.
 
 import math
 import random
-from collections.abc import Iterator
 
 import cv2
 import numpy as np
 import torch
 from torch.utils.data import Dataset
 
+from common.batches import ShuffledOrder
 from common.flow_io import read_flow
-from common.image import read_image
+from common.image import read_clip
 from ifrnet.model import MULTIPLE
 from ifrnet.sets import Sample
 
@@ -92,22 +92,6 @@ def augment(
     return frames, flow
 
 
-def read_frames(sample: Sample) -> Frames:
-    """All frames of a sample, HxWx3 uint8.
-
-    Raises:
-        ValueError: a file is broken, or they differ in size.
-    """
-    frames = [read_image(path) for path in sample.frames]
-    for path, frame in zip(sample.frames, frames, strict=True):
-        if frame.shape != frames[0].shape:
-            (height, width, _), (h, w, _) = frame.shape, frames[0].shape
-            raise ValueError(
-                f"{path}: {width}x{height} pixels, but {w}x{h} was expected, as the first frame of {sample.name}"
-            )
-    return frames
-
-
 def read_labels(sample: Sample, shape: tuple[int, ...]) -> np.ndarray:
     """The teacher's flows of a sample, HxWx4 float32 in pixels: t to frame 0 (x, y), t to frame 1 (x, y).
 
@@ -146,7 +130,8 @@ class TrainingSamples(Dataset):
 
     def __init__(self, samples: list[Sample], config):
         self.samples, self.config = samples, config
-        shape = read_frames(samples[0])[0].shape  # now, not after hours of training
+        self.order = ShuffledOrder(len(samples), config.manual_seed)
+        shape = read_clip(samples[0].frames)[0].shape  # now, not after hours of training
         if min(shape[:2]) < config.crop:
             raise ValueError(
                 f"{samples[0].frames[0]}: {shape[1]}x{shape[0]} pixels are smaller than the crop of {config.crop}; "
@@ -160,37 +145,14 @@ class TrainingSamples(Dataset):
 
     def __getitem__(self, position: int) -> dict[str, torch.Tensor]:
         config = self.config
-        sample = self.samples[self.sample_at(position)]
-        frames = read_frames(sample)
+        sample = self.samples[self.order(position)]
+        frames = read_clip(sample.frames)
         if min(frames[0].shape[:2]) < config.crop:
             raise ValueError(f"{sample.frames[0]}: smaller than the crop of {config.crop}; use a smaller --set crop")
         flow = read_labels(sample, frames[0].shape) if config.distill else None
         dice = Dice(config.manual_seed, position)
         frames, flow = augment(frames, flow, dice, config.crop, config.crop, config.augment_large)
         return to_batch(frames, sample.times, flow)
-
-    def sample_at(self, position: int) -> int:
-        """Which sample the run takes at a position: all of them in a new order, again and again."""
-        count = len(self.samples)
-        turn = position // count
-        if getattr(self, "_turn", None) != turn:  # a permutation is kept until it is used up
-            seed = 1_000_003 * self.config.manual_seed + turn
-            self._order = torch.randperm(count, generator=torch.Generator().manual_seed(seed)).tolist()
-            self._turn = turn
-        return self._order[position % count]
-
-
-class Positions:
-    """Positions of one process's samples, a list a step, from the run's position `first` on without end."""
-
-    def __init__(self, batch_size: int, *, first: int = 0, rank: int = 0, world_size: int = 1):
-        self.batch_size, self.first, self.rank, self.world_size = batch_size, first, rank, world_size
-
-    def __iter__(self) -> Iterator[list[int]]:
-        start = self.first + self.rank * self.batch_size
-        while True:
-            yield list(range(start, start + self.batch_size))
-            start += self.world_size * self.batch_size
 
 
 class TestSamples(Dataset):
@@ -204,7 +166,7 @@ class TestSamples(Dataset):
 
     def __getitem__(self, number: int) -> dict[str, torch.Tensor]:
         sample = self.samples[number]
-        frames = read_frames(sample)
+        frames = read_clip(sample.frames)
         flow = read_labels(sample, frames[0].shape) if self.distill and sample.flows else None
         sizes = [min(size, 512) // MULTIPLE * MULTIPLE for size in frames[0].shape[:2]]
         starts = [size // 2 - inner // 2 for size, inner in zip(frames[0].shape[:2], sizes, strict=True)]

@@ -20,19 +20,17 @@ from tqdm import tqdm
 
 from common import distributed, runlog
 from common.amp import autocast
-from common.image import to_uint8, write_image
+from common.image import read_clip, to_uint8, write_image
 from common.metrics import interpolation_error, psnr, ssim
 from common.pad import pad_centred
 from common.protocols import INTERPOLATION, InterpolationProtocol
+from common.scores import SMALLEST, ahead, published, text, total
 from ifrnet.checkpoints import load
 from ifrnet.config import PRESETS, Config
-from ifrnet.data import read_frames
 from ifrnet.model import TOGETHER, IFRNet, multiple_of
 from ifrnet.sets import SNU_FILM, VIDEOS, Sample, find_samples, missing_part
-from ifrnet.tables import published
 
 CANVAS = (480, 640)  # of the Middlebury protocol, rows and columns
-SMALLEST = 11  # pixels a side: the window of SSIM
 ERROR_GAIN = 4  # of the pictures of errors: white is 64 levels or more
 
 
@@ -106,7 +104,7 @@ def read_item(sample: Sample, number: int, protocol: InterpolationProtocol, seed
     Raises:
         ValueError: a file is missing or broken, or frames differ in size or are too small.
     """
-    frames = read_frames(sample)
+    frames = read_clip(sample.frames)
     height, width = frames[0].shape[:2]
     if min(height, width) < SMALLEST:
         raise ValueError(f"{sample.frames[0]}: {width}x{height} pixels; expected {SMALLEST} or more a side")
@@ -205,7 +203,7 @@ def run_protocols(
     progress = tqdm(total=len(mine), unit="sample", disable=None if processes.is_main else True, leave=False)
     with progress, ThreadPoolExecutor(threads) as pool:
         waiting: deque = deque()  # few, so that the memory stays small
-        for batch in batches(_ahead(pool, read, mine, 2 * threads), config.batch_size):
+        for batch in batches(ahead(pool, read, mine, 2 * threads), config.batch_size):
             stack = torch.from_numpy(np.stack([[item.frames[0], item.frames[-1]] for item in batch]))  # B 2 H W 3
             pairs = stack.to(processes.device).permute(1, 0, 4, 2, 3).float() / 255  # 2 B 3 H W
             results = interpolate(network, pairs[0], pairs[1], batch[0].times, view, config.amp)
@@ -217,17 +215,6 @@ def run_protocols(
             progress.update(len(batch))
         scores.extend(job.result() for job in waiting)
     return {p.name: [FrameScore(number, k, values[p.name]) for number, k, values in scores] for p in protocols}
-
-
-def _ahead(pool: ThreadPoolExecutor, read, numbers: Iterable[int], depth: int) -> Iterator[Item]:
-    """What `read` gives for each number, in order, `depth` of them read ahead."""
-    waiting: deque = deque()
-    for number in numbers:
-        waiting.append(pool.submit(read, number))
-        if len(waiting) > depth:
-            yield waiting.popleft().result()
-    while waiting:
-        yield waiting.popleft().result()
 
 
 def write_pictures(folder: Path, k: int, prediction: np.ndarray, frames: list[np.ndarray]) -> None:
@@ -283,11 +270,11 @@ def _evaluate_set(network, path: Path | None, data: str, options, config: Config
             joined = sorted(score for part, _ in everyone for score in part[protocol.name])
             means = mean_score(protocol, joined)
             lines = score_lines(protocol, joined, samples, data)
-            lines.append(_total(f"{name}|{data}", protocol, joined, means))
+            lines.append(total(f"{name}|{data}", protocol.name, [score.values for score in joined], means))
             for place in (results, folder):
                 (place / f"score_{data}_{protocol.name}.txt").write_text("\n".join(lines) + "\n")
             print(lines[-1])
-            beside = published(row, data, protocol.name, means)
+            beside = published("ifrnet", row, data, protocol.name, means)
             if beside:
                 part = missing_part(data, samples)
                 print(f"  {beside}" + (f"; not the same set, here are {part}" if part else ""))
@@ -309,17 +296,7 @@ def score_lines(protocol: InterpolationProtocol, scores: list[FrameScore], sampl
         group = list(own)
         for item in group:
             sample = samples[item.sample]
-            lines.append(f"{sample.name} {sample.frames[item.frame].name} {_text(item.values)}")
+            lines.append(f"{sample.name} {sample.frames[item.frame].name} {text(item.values)}")
         if data in VIDEOS:
-            lines.append(f"[MEAN {video}] {_text(mean_score(protocol, group))} {len(group)} frames")
+            lines.append(f"[MEAN {video}] {text(mean_score(protocol, group))} {len(group)} frames")
     return lines
-
-
-def _total(label: str, protocol: InterpolationProtocol, scores: list[FrameScore], means: dict[str, float]) -> str:
-    equal = sum(score.values.get("PSNR") == np.inf for score in scores)
-    more = f", {equal} of them equal to the truth" if equal else ""
-    return f"[TOTAL {label}] {_text(means)} {len(scores)} frames, protocol {protocol.name}{more}"
-
-
-def _text(values: dict[str, float]) -> str:
-    return " ".join(f"{metric}: {value:.5f}" for metric, value in values.items())

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from common.image import list_frames
+from common.vimeo import list_clips
 
 SNU_FILM = tuple(f"snu_film_{level}" for level in ("easy", "medium", "hard", "extreme"))
 SETS = (
@@ -108,7 +109,7 @@ def missing_part(data: str, samples: list[Sample]) -> str:
 
 def _vimeo(root: Path, data: str, split: str) -> list[Sample]:
     prefix, count = ("tri", 3) if data == "vimeo90k" else ("sep", 7)
-    names = _lines(root / f"{prefix}_{split}list.txt")
+    names = list_clips(root / f"{prefix}_{split}list.txt")
     labelled = _labelled(root / "flow") if data == "vimeo90k" else set()
     samples = []
     for name in names:
@@ -123,12 +124,6 @@ def _labelled(root: Path) -> set[str]:
     if not root.is_dir():
         return set()
     return {f"{folder.name}/{name}" for folder in root.iterdir() if folder.is_dir() for name in os.listdir(folder)}
-
-
-def _lines(path: Path) -> list[str]:
-    if not path.is_file():
-        raise ValueError(f"{path}: no such file; expected the list that comes with the data (datasets/README.md)")
-    return [line.strip() for line in path.read_text().splitlines() if line.strip()]  # the published list has a blank
 
 
 def _gopro(root: Path, data: str, split: str) -> list[Sample]:
@@ -166,7 +161,7 @@ def _ucf101(root: Path, data: str, split: str) -> list[Sample]:
 def _snu_film(root: Path, data: str, split: str = "test") -> list[Sample]:
     listing = root / f"test-{data.removeprefix('snu_film_')}.txt"
     samples = []
-    for line in _lines(listing):
+    for line in list_clips(listing):  # a line names a triplet, too
         # The published lists begin with the folder of their author.
         parts = [re.sub(r"^(.*?/)??test/", "", path) for path in line.split() if re.search(r"(^|/)test/", path)]
         if len(parts) != 3 or len(line.split()) != 3:

@@ -5,9 +5,8 @@ metrics move it by about that digit again: 0.01 dB, 0.0002 of SSIM (0.0006 where
 IE. Rows have none where the published test set or its crops are not known, so that only the difference can be shown.
 """
 
-import re
-
-from common.tables import ROOT, read, run_row
+from common.scores import totals
+from common.tables import ROOT, run_row
 from ifrnet.sets import FOLDERS, find_samples, missing_part
 
 COMMAND = "ifrnet/run.py"
@@ -42,28 +41,3 @@ def measure(method: str, config: str, data: str, checkpoint: str, options) -> tu
         clips=CLIPS, stands_for="vimeo90k", trained=TINY, baseline=baseline,
     )  # fmt: skip
     return totals(lines), facts
-
-
-def totals(lines: list[str]) -> dict[tuple[str, str], tuple[str, str]]:
-    """{(protocol, metric): (value, frames)} of the lines that an evaluation prints."""
-    values = {}
-    for line in lines:
-        total = re.match(r"\[TOTAL [^]]*\] (.*) (\d+) frames, protocol (\w+)", line)
-        for metric, value in re.findall(r"(\w+): (\S+)", total[1]) if total else ():
-            values[total[3], metric] = (value, total[2])
-    return values
-
-
-def published(config: str, data: str, protocol: str, means: dict[str, float]) -> str:
-    """The row that these means (metric -> value) stand for, and how far they are from it; empty if there is none."""
-    key = (config, data, protocol)
-    rows = [row for row in read("ifrnet") if (row["config"], row["data"], row["protocol"]) == key and row["expected"]]
-    if not rows:
-        return ""
-    values = " ".join(f"{row['metric']} {row['expected']}" for row in rows)
-    deltas = []
-    for row in rows:
-        digits = len(row["expected"].partition(".")[2])
-        deltas.append(f"{means[row['metric']] - float(row['expected']):+.{digits}f}")
-    kind = "recorded" if rows[0]["checkpoint"] == "none" else "published"
-    return f"{kind}: {values} ({rows[0]['source']}), delta {' / '.join(deltas)}"

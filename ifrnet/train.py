@@ -17,14 +17,14 @@ from torch.nn.parallel import DistributedDataParallel
 
 from common import checkpoint, cost, distributed, runlog
 from common.amp import autocast
-from common.batches import Batches
+from common.batches import Batches, Positions
 from common.cli import UsageError
 from common.flow_color import flow_to_image
 from common.interrupt import StopRequest
 from common.run_folder import RunFolder
 from ifrnet.checkpoints import load_network
 from ifrnet.config import Config
-from ifrnet.data import Positions, TestSamples, TrainingSamples, learning_rate
+from ifrnet.data import TestSamples, TrainingSamples, learning_rate
 from ifrnet.losses import training_losses
 from ifrnet.model import IFRNet
 from ifrnet.sets import find_samples

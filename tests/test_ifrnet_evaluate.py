@@ -11,7 +11,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from common import cli
+from common import cli, scores
 from common import tables as common_tables
 from common.distributed import Processes
 from common.image import list_frames, read_image, write_image
@@ -304,7 +304,7 @@ def test_every_triplet_is_scored_once(evaluated, data_root, batch, weights):
         values = [[psnr(p, t, peak=1), ssim(p, t, kind=kind, peak=1)] for p, t in
                   ((p.permute(1, 2, 0).numpy(), t.permute(1, 2, 0).numpy()) for p, t in want.values())]  # fmt: skip
         assert np.allclose(list(found.values()), values, atol=2e-5)
-        total = tables.totals(out.splitlines())
+        total = scores.totals(out.splitlines())
         assert [float(total[protocol, m][0]) for m in ("PSNR", "SSIM")] == pytest.approx(np.mean(values, 0), abs=2e-5)
         assert total[protocol, "PSNR"][1] == "5"
 
@@ -313,10 +313,10 @@ def test_two_processes_score_what_one_does(evaluated, data_root, weights, tmp_pa
     _, out, _, results = evaluated("--data", "vimeo90k")
     argv = [ROOT / "ifrnet/run.py", "--config", "IFRNet_tiny", "--ckpt_abs_name", weights, "--data", "vimeo90k"]
     argv += ["--data_root", data_root, "--log_root", tmp_path / "two", "--device", "cpu", "-b", "2", "-dist"]
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2", "--master_port=29641"]
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2", "--master_port=29645"]
     done = subprocess.run([*launcher, *map(str, argv)], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
-    two, one = tables.totals(done.stdout.splitlines()), tables.totals(out.splitlines())
+    two, one = scores.totals(done.stdout.splitlines()), scores.totals(out.splitlines())
     assert two.keys() == one.keys()
     assert [(float(v), n) for v, n in two.values()] == [(pytest.approx(float(v), abs=2e-5), n) for v, n in one.values()]
     assert done.stdout.count("[TOTAL") == len(INTERPOLATION["ifrnet"].metrics)  # a line each of two protocols
@@ -504,10 +504,10 @@ def test_rows():
 
 def test_published_row_beside_the_means():
     means = {"PSNR": 35.798, "SSIM": 0.97951}
-    line = tables.published("IFRNet_Vimeo90K", "vimeo90k", "ifrnet", means)
+    line = scores.published("ifrnet", "IFRNet_Vimeo90K", "vimeo90k", "ifrnet", means)
     assert line == "published: PSNR 35.80 SSIM 0.9794 (paper, table 1), delta -0.00 / +0.0001"
-    assert tables.published("IFRNet_Vimeo90K", "gopro", "ifrnet_x8", means) == ""
-    assert tables.published("blend", "vimeo90k", "ifrnet", means) == ""
+    assert scores.published("ifrnet", "IFRNet_Vimeo90K", "gopro", "ifrnet_x8", means) == ""
+    assert scores.published("ifrnet", "blend", "vimeo90k", "ifrnet", means) == ""
 
 
 def test_which_row_belongs_to_the_weights():

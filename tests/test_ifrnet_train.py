@@ -15,10 +15,12 @@ import torch
 from runs import KILL, KILL_BEFORE_LIST, KILL_BEFORE_RENAME, KILLED, ROOT, launch, program, same, start
 
 from common import checkpoint, cli
+from common.batches import Positions
+from common.image import read_clip
 from ifrnet import run
 from ifrnet import train as train_module
 from ifrnet.config import PRESETS
-from ifrnet.data import Positions, TrainingSamples, read_frames, to_batch
+from ifrnet.data import TrainingSamples, to_batch
 from ifrnet.model import IFRNet
 from ifrnet.sets import find_samples
 
@@ -99,7 +101,7 @@ def test_sample_pictures_and_tensorboard(arguments, tmp_path):
 
 def batch_of(samples) -> dict[str, torch.Tensor]:
     return torch.utils.data.default_collate(
-        [to_batch([f[:32, :32] for f in read_frames(s)], s.times, None) for s in samples]
+        [to_batch([f[:32, :32] for f in read_clip(s.frames)], s.times, None) for s in samples]
     )
 
 
@@ -228,7 +230,7 @@ def test_every_sample_once_before_any_again(clips):
     samples = find_samples(clips, "vimeo90k", "train")
     dataset = TrainingSamples(samples, PRESETS["IFRNet_tiny"].__class__(crop=32, network="IFRNet_tiny"))
     for turn in range(3):
-        found = [dataset.sample_at(position) for position in range(5 * turn, 5 * turn + 5)]
+        found = [dataset.order(position) for position in range(5 * turn, 5 * turn + 5)]
         assert sorted(found) == list(range(5))
     first, again = dataset[7], dataset[7]
     assert all(torch.equal(first[key], again[key]) for key in first)
@@ -284,7 +286,7 @@ def test_a_folder_with_a_run_is_not_started_over(arguments, tmp_path, undisturbe
     ("spoil", "more", "line"),
     [
         ("cut", (), "truncated"),
-        ("size", (), "as the first frame of"),
+        ("size", (), "was expected, as of"),
         ("label", (), "flow_t0.flo"),
         ("none", (), "no flow labels"),
         ("none", ("--set", "crop=96"), "smaller than the crop of 96; use --set crop=48"),

@@ -1,0 +1,220 @@
+"""Published checkpoints: which layout a file has, and which of our tensors each of its tensors is."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from common import checkpoint
+from common.ckpt_manager import CheckpointManager
+from toflow.model import FORMS, LEVELS, MEAN, STD, SPyNet, TOFlow
+
+WRAPPERS = ("state_dict", "params", "net_state_dict", "model")  # keys under which files keep the state dict
+IGNORED = ("data_preprocessor.", "step_counter", "pixel_loss.")  # of MMagic's, without weights
+# Of the forms below "pytoflow": one file holds the layers of all tasks; those of the others have no effect.
+PYTOFLOW = {
+    "pytoflow_interp": ("conv_3x2_64_9x9", "conv_64_64_1x1", "conv_64_3_1x1"),
+    "pytoflow_denoise": ("conv_3x7_64_9x9", "conv_64_64_1x1", "conv_64_3_1x1"),
+    "pytoflow_sr": ("conv_3x7_64_9x9", "conv_64_64_9x9", "conv_64_64_1x1", "conv_64_3_1x1"),
+}
+PYTOFLOW_LAYERS = {name for names in PYTOFLOW.values() for name in names}
+TASKS_OF = {  # of the forms that published files have
+    "mmagic_vfi": ("interp",), "mmagic_vfi_bn": ("interp",), "mmagic_vsr": ("sr",), "official_sr": ("sr",),
+    "pytoflow_interp": ("interp",), "pytoflow_denoise": ("denoise", "deblock"), "pytoflow_sr": ("sr",),
+}  # fmt: skip
+# Layout: a tensor that tells it, and the forms that its files may have; one without forms is a flow network alone.
+LAYOUTS = {
+    "ours": ("processing.0.weight", tuple(FORMS)),
+    "mmagic_vfi": ("resnet.res_block.0.weight", ("mmagic_vfi", "mmagic_vfi_bn")),
+    "mmagic_vsr": ("conv1.weight", ("official_sr", "mmagic_vsr")),
+    "basicsr": ("conv_1.weight", ("official_sr", "mmagic_vsr")),
+    "pytoflow": ("ResNet.conv_3x2_64_9x9.weight", tuple(PYTOFLOW)),
+    "mmagic_spynet": ("basic_module.0.basic_module.4.conv.weight", ()),
+    "moduleBasic": ("moduleBasic.0.moduleBasic.8.weight", ()),
+    "netBasic": ("netBasic.0.netBasic.8.weight", ()),
+}
+
+
+def unwrap(value: object, source: str | Path) -> tuple[dict[str, Tensor], str]:
+    """The bare state dict in a checkpoint, and its layout.
+
+    Raises:
+        ValueError: it is not TOFlow's.
+    """
+    if isinstance(value, dict):
+        value = next((value[key] for key in WRAPPERS if isinstance(value.get(key), dict)), value)
+    state = checkpoint.state_dict(value, source)
+    state = {key.removeprefix("generator."): x for key, x in state.items() if not key.startswith(IGNORED)}
+    for layout, (sign, _) in LAYOUTS.items():
+        if sign in state:
+            return state, layout
+    raise ValueError(f"{source}: not a checkpoint of TOFlow: expected a tensor {LAYOUTS['ours'][0]}, or of its kind")
+
+
+def spynet_names(layout: str, batch_norm: bool, levels: int = LEVELS) -> Iterator[tuple[str, str]]:
+    """Published and own names of a flow network's tensors."""
+    stride = 3 if batch_norm else 2  # layers from one convolution to the next
+    for level in range(levels):
+        for number in range(5):
+            hidden = batch_norm and number < 4
+            for what in ("weight",) if hidden else ("weight", "bias"):
+                index = stride * number
+                yield _published(layout, level, number, index, "conv", what), f"{level}.{index}.{what}"
+            for what in ("weight", "bias", "running_mean", "running_var", "num_batches_tracked") if hidden else ():
+                index = stride * number + 1
+                yield _published(layout, level, number, index, "bn", what), f"{level}.{index}.{what}"
+
+
+def _published(layout: str, level: int, number: int, index: int, kind: str, what: str) -> str:
+    if layout.startswith("mmagic"):
+        return f"basic_module.{level}.basic_module.{number}.{kind}.{what}"
+    name = {"basicsr": "basic_module", "netBasic": "netBasic"}.get(layout, "moduleBasic")
+    return f"{name}.{level}.{name}.{index}.{what}"
+
+
+def names(layout: str, form_name: str) -> dict[str, str]:
+    """Published -> own name of every tensor that counts, for a file of that layout and form."""
+    form = FORMS[form_name]
+    prefix = "SpyNet" if layout == "pytoflow" else "spynet"
+    table = {f"{prefix}.{a}": f"spynets.0.levels.{b}" for a, b in spynet_names(layout, form.batch_norm)}
+    layers = {
+        "mmagic_vfi": [f"resnet.res_block.{2 * k}" for k in range(3)],
+        "mmagic_vsr": [f"conv{k}" for k in range(1, 5)],
+        "basicsr": [f"conv_{k}" for k in range(1, 5)],
+        "pytoflow": [f"ResNet.{name}" for name in PYTOFLOW.get(form_name, ())],
+    }[layout]
+    for number, layer in enumerate(layers):
+        table |= {f"{layer}.{what}": f"processing.{2 * number}.{what}" for what in ("weight", "bias")}
+    return table | ({"mean": "mean", "std": "std"} if layout == "basicsr" else {})
+
+
+def convert(state: dict[str, Tensor], layout: str, form_name: str) -> dict[str, Tensor]:
+    """A published state dict under our own names; tensors that no table knows keep theirs, so that loading refuses."""
+    if layout == "ours":
+        return state
+    without_effect = set()
+    if layout == "pytoflow":
+        unused = PYTOFLOW_LAYERS - set(PYTOFLOW[form_name])
+        without_effect = {f"ResNet.{name}.{what}" for name in unused for what in ("weight", "bias")}
+    table = names(layout, form_name)
+    own = {table.get(key, key): x for key, x in state.items() if key not in without_effect}
+    counters = {key: torch.tensor(0) for key in table.values() if key.endswith("num_batches_tracked")}  # no effect
+    # MMagic's interpolation files hold a mean and a deviation that their network never reads.
+    normalisation = {"mean": torch.tensor(MEAN).view(1, 3, 1, 1), "std": torch.tensor(STD).view(1, 3, 1, 1)}
+    return counters | own | (normalisation if layout != "basicsr" else {})
+
+
+def choose_form(state: dict[str, Tensor], layout: str, asked: str, task: str | None, source: str | Path) -> str:
+    """Name of the form in `FORMS` that a file has.
+
+    Args:
+        state: its tensors.
+        layout: one of `LAYOUTS`.
+        asked: the form of the settings.
+        task: what the network is for, where it need not be the form asked for; None: it must be that one.
+        source: names the file in errors.
+
+    Raises:
+        ValueError: it is a flow network alone, of another form than the one asked for, or for another task.
+    """
+    forms = LAYOUTS[layout][1]
+    if not forms:
+        raise ValueError(
+            f"{source}: holds a flow network alone, not TOFlow: train from it (--set spynet={source}), or name the "
+            "whole model with --ckpt_abs_name"
+        )
+    if layout == "mmagic_vfi":
+        forms = forms[1:] if any(".bn." in key for key in state) else forms[:1]
+    if asked in forms:
+        return asked
+    of_task = [name for name in forms if task in TASKS_OF[name]] if task else []
+    if not of_task:
+        tasks = " or ".join(dict.fromkeys(one for name in forms for one in TASKS_OF[name]))
+        wanted = f"it is for {tasks}, not for {task}" if task else f"{asked} was asked for; give --network {forms[0]}"
+        raise ValueError(f"{source}: holds {' or '.join(forms)}: {wanted}")
+    return of_task[0]
+
+
+def load_network(path: str | Path, asked: str, *, task: str | None = None, align_corners: bool = True) -> TOFlow:
+    """The network of a checkpoint file with its weights, on the CPU, ready to run; see `choose_form`.
+
+    Raises:
+        ValueError: another form, or tensors missing, unexpected or of another shape.
+    """
+    state, layout = unwrap(checkpoint.load(path), path)
+    name = choose_form(state, layout, asked, task, path)
+    network = TOFlow(replace(FORMS[name], align_corners=align_corners))
+    checkpoint.load_strict(network, convert(state, layout, name), path)
+    return network.eval()
+
+
+def load_spynet(spynet: SPyNet, path: str | Path) -> None:
+    """Fill a flow network from a file that holds one alone; of six published levels the four coarsest.
+
+    Raises:
+        ValueError: it holds something else, or tensors are missing, unexpected or of another shape.
+    """
+    state, layout = unwrap(checkpoint.load(path), path)
+    if LAYOUTS[layout][1]:
+        raise ValueError(f"{path}: holds a whole model, expected a flow network alone; start with --ckpt_abs_name")
+    found = 6 if layout in ("moduleBasic", "netBasic") and f"{layout}.5.{layout}.0.weight" in state else LEVELS
+    if any(".bn." in key for key in state) != spynet.form.batch_norm:
+        with_it, without = ("it", "no") if spynet.form.batch_norm else ("none", "")
+        raise ValueError(
+            f"{path}: has {without or 'a'} batch normalisation, but the network to train has {with_it}: choose another "
+            "--network, or start from nothing (--set spynet=)"
+        )
+    table = dict(spynet_names(layout, spynet.form.batch_norm, found))
+    renamed = {f"levels.{table[key]}" if key in table else key: x for key, x in state.items()}
+    whole = SPyNet(spynet.form, levels=found)
+    checkpoint.load_strict(whole, renamed, path)
+    del whole.levels[len(spynet.levels) :]
+    checkpoint.load_strict(spynet, whole.state_dict(), path)
+
+
+def published() -> list[dict]:
+    """The entries of checkpoints.json."""
+    return json.loads(Path(__file__).with_name("checkpoints.json").read_text())["checkpoints"]
+
+
+def find(options, config) -> Path:
+    """The weights that the `--ckpt_*` flags select; without any, the run's, else the published ones of the preset.
+
+    Raises:
+        ValueError: there are none.
+    """
+    folder = Path(options.log_root, config.project, config.mode, "checkpoint/train/epoch")
+    manager = CheckpointManager(folder, config.mode, config.max_ckpt_num)
+    asked = options.ckpt_name or options.ckpt_abs_name or options.ckpt_epoch is not None or options.ckpt_sc
+    if not asked and not manager.lines():
+        files = [Path("ckpt", entry["file"]) for entry in published() if entry["config"] == config.config]
+        here = [path for path in files if path.is_file()]
+        if not here:
+            where = f"put the published ones at {files[0]} (address in toflow/checkpoints.json), " if files else ""
+            raise ValueError(f"no weights: {where}name a file with --ckpt_abs_name, or train (--is_train)")
+        return here[0]
+    return manager.select(
+        name=options.ckpt_name, abs_name=options.ckpt_abs_name, epoch=options.ckpt_epoch, by_score=options.ckpt_sc
+    )
+
+
+def load(options, config, device: torch.device) -> tuple[TOFlow | None, Path | None]:
+    """The network that the options ask for, on the device and ready to run, and its checkpoint's path.
+
+    Both are None under `--baseline`.
+
+    Raises:
+        ValueError: there is no such checkpoint, or it is of another form.
+    """
+    if options.baseline:
+        return None, None
+    path = find(options, config)
+    named = options.config or hasattr(options, "network") or any(x.startswith("network=") for x in options.set)
+    task = None if named else config.task
+    network = load_network(path, config.network, task=task, align_corners=config.align_corners).to(device)
+    if config.compile:
+        network.compile()
+    return network, path

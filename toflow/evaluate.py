@@ -1,0 +1,276 @@
+"""Evaluation: the middle frame of every sample of a test set, made and scored by named protocols."""
+
+import os
+from collections import OrderedDict, deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import groupby
+from pathlib import Path
+from threading import Lock
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from common import distributed, runlog, scores
+from common.amp import autocast
+from common.degradations import clip_rng, degrade
+from common.flow_color import flow_to_image
+from common.image import read_image, to_uint8, write_image
+from common.protocols import TOFLOW, Protocol
+from common.scores import Score
+from toflow.checkpoints import load, published
+from toflow.config import PRESETS, Config
+from toflow.model import FORMS, TOFlow, predict
+from toflow.sets import SETS, WINDOW, Sample, evaluation_frames, find_samples
+
+TOGETHER = 16 * 256 * 448  # pixels of frames that a GPU looks at together
+OVERLAPPING = ("vid4",)  # sets whose samples share frames; what degrades them draws no random numbers
+PICTURES = 16  # samples that are shown
+ERROR_GAIN = 4  # of the pictures of errors: white is 64 levels or more
+BASELINE = "baseline"  # what results.csv calls the result without a network
+
+
+class Item(NamedTuple):
+    """A sample as read: its number, the frames that the network sees and the true one, HxWx3 uint8."""
+
+    number: int
+    frames: list[np.ndarray]
+    truth: np.ndarray
+
+
+class FrameCache:
+    """Frames by their files, the last `size` that were asked for; several threads that want one wait for the same."""
+
+    def __init__(self, size: int):
+        self.size, self._lock = size, Lock()
+        self._jobs: OrderedDict[tuple[Path, str], Future] = OrderedDict()
+
+    def get(self, path: Path, degradation: str) -> np.ndarray:
+        """A frame, HxWx3 uint8, read and degraded.
+
+        Raises:
+            ValueError: it cannot be read.
+        """
+        with self._lock:
+            known = self._jobs.pop((path, degradation), None)
+            job = self._jobs[path, degradation] = known or Future()
+            if len(self._jobs) > self.size:
+                self._jobs.popitem(last=False)
+        if not known:
+            try:
+                job.set_result(self._make(path, degradation))
+            except BaseException as error:  # for those who wait
+                job.set_exception(error)
+        return job.result()
+
+    def _make(self, path: Path, degradation: str) -> np.ndarray:
+        if not degradation:
+            return read_image(path)
+        return degrade([self.get(path, "")], degradation, clip_rng(0, str(path)))[0]
+
+
+def read_item(sample: Sample, number: int, config: Config, cache: FrameCache | None) -> Item:
+    """Read a sample, from the cache where there is one.
+
+    Raises:
+        ValueError: a file is missing or broken, or frames differ in size or are too small.
+    """
+    if cache:
+        frames = [cache.get(path, sample.degradation) for path in sample.frames]
+        truth = cache.get(sample.target, "")
+    else:
+        frames, truth = evaluation_frames(sample, config.manual_seed), read_image(sample.target)
+    height, width = truth.shape[:2]
+    if min(height, width) < scores.SMALLEST:
+        raise ValueError(f"{sample.target}: {width}x{height} pixels; expected {scores.SMALLEST} or more a side")
+    for path, frame in zip(sample.frames, frames, strict=True):
+        if frame.shape != truth.shape:
+            size = f"{frame.shape[1]}x{frame.shape[0]}"
+            raise ValueError(f"{path}: {size} pixels, but {width}x{height} was expected, as of {sample.target}")
+    return Item(number, frames, truth)
+
+
+def batches(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
+    """Neighbours of one size, at most `size` together; 0: as many as make `TOGETHER`."""
+    batch: list[Item] = []
+    for item in items:
+        most = size or TOGETHER // (len(item.frames) * item.truth.shape[0] * item.truth.shape[1])
+        if batch and (len(batch) >= most or item.truth.shape != batch[0].truth.shape):
+            yield batch
+            batch = []
+        batch.append(item)
+    if batch:
+        yield batch
+
+
+def baseline(frames: list[np.ndarray]) -> np.ndarray:
+    """What to beat: the mean of two frames, of seven the middle one; HxWx3 uint8 -> HxWx3 float32 in [0, 1]."""
+    if len(frames) == 2:
+        return (frames[0].astype(np.float32) + frames[1]) / 510
+    return frames[WINDOW // 2] / np.float32(255)
+
+
+@torch.inference_mode()
+def enhance(
+    network: TOFlow, batch: list[Item], device: torch.device, *, amp: str = "off", shown: bool = False
+) -> dict[str, np.ndarray]:
+    """What the network makes of samples of one size, any: `pred` BxHxWx3 float32; if `shown` the rest, BxKxHxWxC."""
+    stack = torch.from_numpy(np.stack([item.frames for item in batch])).to(device)  # B T H W 3
+    with autocast(device, amp):
+        outputs = predict(network, stack.permute(0, 1, 4, 2, 3).float() / 255)
+    kept = outputs if shown else {"pred": outputs["pred"]}
+    return {key: value.float().movedim(-3, -1).contiguous().cpu().numpy() for key, value in kept.items()}
+
+
+def share(count: int, processes: distributed.Processes) -> range:
+    """Numbers of the samples that this process scores: neighbours, which may share frames."""
+    rank, world_size = processes.rank, processes.world_size
+    return range(rank * count // world_size, (rank + 1) * count // world_size)
+
+
+def run_protocols(
+    network: TOFlow | None, samples: list[Sample], protocols: list[Protocol], config: Config,
+    processes: distributed.Processes, pictures: Path | None = None,
+) -> dict[str, list[Score]]:  # fmt: skip
+    """Score this process's share of the samples.
+
+    Args:
+        network: None: the baseline.
+        samples: all of them.
+        protocols: one or more.
+        config: data, prepared, batch_size, thread_num, manual_seed and amp are read.
+        processes: this one among all.
+        pictures: folder for the pictures of the first samples; None: no pictures.
+
+    Returns:
+        Protocol's name -> scores in the order of the samples.
+
+    Raises:
+        ValueError: a sample that cannot be read or does not fit, or a result that is no number.
+    """
+    mine = share(len(samples), processes)
+    threads = max(1, config.thread_num if config.thread_num >= 0 else min(8, os.cpu_count() or 1))
+    cache = FrameCache(2 * (WINDOW + 4 * threads)) if config.data in OVERLAPPING else None
+    size = config.batch_size or (0 if processes.device.type == "cuda" else 1)  # a CPU gains nothing from more
+    done: list[tuple[int, dict]] = []
+
+    def read(number: int) -> Item:
+        return read_item(samples[number], number, config, cache)
+
+    def finish(item: Item, outputs: dict[str, np.ndarray]) -> tuple[int, dict]:
+        if pictures and item.number < PICTURES:
+            write_pictures(pictures / samples[item.number].name, item, outputs)
+        return item.number, {p.name: scores.score(p, outputs["pred"], item.truth) for p in protocols}
+
+    progress = tqdm(total=len(mine), unit="sample", disable=None if processes.is_main else True, leave=False)
+    with progress, ThreadPoolExecutor(threads) as pool:
+        waiting: deque = deque()  # few, so that the memory stays small
+        for batch in batches(scores.ahead(pool, read, mine, 2 * threads), size):
+            if network:
+                shown = bool(pictures) and batch[0].number < PICTURES
+                outputs = enhance(network, batch, processes.device, amp=config.amp, shown=shown)
+            else:
+                outputs = {"pred": np.stack([baseline(item.frames) for item in batch])}
+            for k, item in enumerate(batch):
+                waiting.append(pool.submit(finish, item, {key: value[k] for key, value in outputs.items()}))
+            while len(waiting) > 4 * threads:
+                done.append(waiting.popleft().result())
+            progress.update(len(batch))
+        done.extend(job.result() for job in waiting)
+    clips = [sample.name.split("/")[0] for sample in samples]
+    return {p.name: [Score(number, clips[number], values[p.name]) for number, values in done] for p in protocols}
+
+
+def write_pictures(folder: Path, item: Item, outputs: dict[str, np.ndarray]) -> None:
+    """Write what a sample was made from and what was made of it.
+
+    `input.png` is the mean of two frames, or the middle one of seven; `error.png` is absolute, a channel, four times
+    enlarged; `flow_K.png`, `warped_K.png` and `mask_K.png` are of the clip's frame K, counted from 1.
+    """
+    prediction, truth = outputs["pred"], item.truth / np.float32(255)
+    numbers = (1, 3) if len(item.frames) == 2 else (1, 2, 3, 5, 6, 7)
+    error = ERROR_GAIN * np.abs(prediction - truth)
+    images = {"input": baseline(item.frames), "prediction": prediction, "truth": truth, "error": error}
+    for kind, key in {"warped": "warped", "mask": "masks"}.items():
+        parts = zip(numbers, outputs[key], strict=True) if key in outputs else ()
+        images |= {f"{kind}_{number}": np.broadcast_to(part, truth.shape) for number, part in parts}
+    for name, image in images.items():
+        write_image(folder / f"{name}.png", to_uint8(image))
+    flows = outputs.get("flows", np.zeros((0, 1, 1, 2)))  # K H W 2
+    longest = float(np.linalg.norm(flows, axis=-1).max(initial=0)) + 1e-5  # one scale for all
+    for number, flow in zip(numbers, flows, strict=False):
+        write_image(folder / f"flow_{number}.png", flow_to_image(flow, scale=longest))
+
+
+def evaluate(options, config: Config) -> int:
+    """Evaluate by the command line's options and the settings; returns the exit code."""
+    processes = distributed.start(options.dist, options.device)
+    try:
+        network, path = load(options, config, processes.device)
+        _evaluate(network, path, options, config, processes)
+        return 0
+    finally:
+        distributed.stop()
+
+
+def _evaluate(network, path: Path | None, options, config: Config, processes) -> None:
+    data = config.data
+    samples = find_samples(options.data_root, data, "test", prepared=config.prepared)
+    asked = dict.fromkeys(options.protocol or (p.name for p in TOFLOW.values() if data in p.sets))
+    protocols = [TOFLOW[name] for name in asked]
+    name = path.stem if path else BASELINE
+    results = Path(options.log_root, config.project, config.mode, "result", name)
+    folder = processes.broadcast(runlog.new_folder(results / data) if processes.is_main else None)
+    found, error = {}, None
+    try:
+        pictures = folder if config.save_sample else None
+        found = run_protocols(network, samples, protocols, config, processes, pictures)
+    except ValueError as fault:
+        error = fault
+    everyone = processes.gather((found, error))  # an error of one process would leave the others waiting here
+    for _, error in everyone:
+        if error:
+            raise error
+    if not processes.is_main:
+        return
+    for protocol in protocols:
+        joined = [score for part, _ in everyone for score in part[protocol.name]]  # shares follow each other
+        means = scores.mean(protocol, joined)
+        lines = score_lines(protocol, joined, samples, data)
+        lines.append(scores.total(f"{name}|{data}", protocol.name, [score.values for score in joined], means))
+        for place in (results, folder):
+            (place / f"score_{data}_{protocol.name}.txt").write_text("\n".join(lines) + "\n")
+        print(lines[-1])
+        beside = scores.published("toflow", row_name(network, path, config), data, protocol.name, means)
+        if beside:
+            part = missing_part(data, samples)
+            print(f"  {beside}" + (f"; not the same set, here are {part}" if part else ""))
+    more = f" and pictures of the first {min(PICTURES, len(samples))} samples" if config.save_sample else ""
+    print(f"scores{more}: {folder}", flush=True)
+
+
+def missing_part(data: str, samples: list[Sample]) -> str:
+    """How much of the published test set the samples are, in words; empty if all of it."""
+    return "" if len(samples) == SETS[data].count else f"{len(samples)} of {SETS[data].count} samples"
+
+
+def row_name(network: TOFlow | None, path: Path | None, config: Config) -> str:
+    """What results.csv calls these weights in its column `config`; empty if they are none of its networks."""
+    if network is None:
+        return BASELINE
+    names = {entry["file"]: entry["config"] for entry in published()}
+    name = names.get(path.name) or config.config
+    return name if name in PRESETS and FORMS[PRESETS[name].network] == network.form else ""
+
+
+def score_lines(protocol: Protocol, found: list[Score], samples: list[Sample], data: str) -> list[str]:
+    """A line a sample: its name and metrics; behind each clip of Vid4 its mean."""
+    lines = []
+    for clip, own in groupby(found, key=lambda score: score.clip):
+        group = list(own)
+        lines += [f"{samples[score.sample].name} {scores.text(score.values)}" for score in group]
+        if data in OVERLAPPING:
+            lines.append(f"[MEAN {clip}] {scores.text(scores.mean(protocol, group))} {len(group)} frames")
+    return lines

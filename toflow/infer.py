@@ -1,0 +1,142 @@
+"""TOFlow on the user's own video: a file, a folder of frames or a glob in, a video or a folder out, in constant memory.
+
+Interpolation makes the middle of two frames, so other times are middles of middles. The other tasks give one result for
+every frame, from the seven around it; super-resolution enlarges the frames fourfold first.
+"""
+
+import signal
+import sys
+from collections.abc import Iterable, Iterator
+from fractions import Fraction
+from itertools import islice
+
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from common.amp import autocast
+from common.cli import UsageError
+from common.distributed import choose_device
+from common.image import to_uint8
+from common.resize import imresize
+from common.retime import check_halves, halves, open_retimed, write_retimed
+from common.tile import tiled
+from common.video import open_clip, open_writer
+from common.windows import neighbour_indices
+from toflow.checkpoints import load
+from toflow.config import Config
+from toflow.model import MULTIPLE, TOFlow, predict
+from toflow.sets import WINDOW
+
+SCALE = 4  # of super-resolution
+TILE_OVERLAP = 64  # pixels; of motion beyond 3/8 of it a tile sees too little near its border
+
+
+@torch.inference_mode()
+def restore(network: TOFlow, frames: Tensor, *, tile: int = 0, amp: str = "off") -> Tensor:
+    """What the network makes of two or seven frames of any size.
+
+    Args:
+        network: on the device of the frames.
+        frames: (1, T, 3, H, W) in [0, 1].
+        tile: side of the tiles, in pixels, rounded up to a multiple of 16; 0: none. A tile sees no motion that leaves
+            it, so the result differs a little from that without tiles, and more where motion is large.
+        amp: off, bf16 or fp16.
+
+    Returns:
+        (1, 3, H, W) float32, not clamped.
+    """
+
+    def whole(part: Tensor) -> Tensor:
+        with autocast(part.device, amp):
+            return predict(network, part)["pred"].float()
+
+    tile = -(-tile // MULTIPLE) * MULTIPLE
+    return tiled(whole, frames, tile=tile, overlap=min(TILE_OVERLAP, tile // 2))  # 1 3 H W
+
+
+def windows(frames: Iterable, padding: str) -> Iterator[list]:
+    """The seven frames around every frame of a clip, itself in the middle; holds ten.
+
+    Args:
+        frames: of the clip; read three ahead of the middle, at the start to the seventh.
+        padding: which frames stand for those outside the clip; see `common.windows.neighbour_indices`.
+
+    Raises:
+        ValueError: the clip is too short for that padding.
+    """
+    held = {}  # number of a frame: the frame
+    length = current = 0
+    for frame in frames:
+        held[length] = frame
+        length += 1
+        while length >= max(current + WINDOW // 2 + 1, WINDOW):  # its window is read, whatever stands for what is not
+            yield [held[k] for k in neighbour_indices(current, WINDOW, length, padding=padding)]
+            current += 1
+            held.pop(current - WINDOW, None)
+    for number in range(current, length):
+        yield [held[k] for k in neighbour_indices(number, WINDOW, length, padding=padding)]
+
+
+def infer(options, config: Config) -> int:
+    """Run the model on --input and write --output; returns the exit code."""
+    device = choose_device(options.device)
+    network, _ = load(options, config, device)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends like Ctrl-C: what is written stays playable
+    task = options.task or config.task
+    if task == "interp":
+        _interpolate(options, network, device, config.amp)
+    else:
+        _restore_clip(options, network, device, config.amp, SCALE if task == "sr" else 1)
+    return 0
+
+
+def _interpolate(options, network: TOFlow | None, device: torch.device, amp: str) -> None:
+    reader, timing = open_retimed(options)
+    if network is not None:
+        check_halves(timing, reader, "TOFlow makes only the middle of two frames", ", or --fps 2, 4 or 8 times as high")
+
+    def middle(first: Tensor, second: Tensor) -> Tensor:
+        pair = torch.stack((first, second), 1)  # 1 2 3 H W
+        return restore(network, pair, tile=options.tile or 0, amp=amp).clamp(0, 1)  # the next middle is made from it
+
+    def predict(first: Tensor, second: Tensor, times: list[Fraction]) -> Iterable[Tensor]:
+        if network is None:
+            return (torch.lerp(first, second, float(t)) for t in times)
+        return halves(middle, first, second, times)
+
+    write_retimed(reader, timing, predict, options, device)
+
+
+def _restore_clip(options, network: TOFlow | None, device: torch.device, amp: str, enlarge: int) -> None:
+    reader = open_clip(options.input)
+    if reader.frame_rate and options.fps:
+        raise UsageError(f"--fps {options.fps}: {options.input} keeps its own frame rate; --fps goes with images")
+    try:  # before anything is written
+        neighbour_indices(0, WINDOW, sum(1 for _ in islice(reader, WINDOW)), padding=options.padding)
+    except ValueError as error:
+        raise UsageError(f"--padding {options.padding} for {options.input}: {error}") from error
+
+    def frames() -> Iterator[tuple[Tensor, Fraction | None]]:
+        for image, time in reader.timed():
+            image = imresize(image, scale=enlarge) if enlarge > 1 else image
+            yield torch.from_numpy(image).to(device).permute(2, 0, 1), time  # 3 H W uint8, a quarter of its floats
+
+    writer = open_writer(
+        options.output,
+        frame_rate=reader.frame_rate or options.fps,
+        like=reader,
+        audio_from=options.input if reader.frame_rate else None,
+        names=reader.names,
+        overwrite=options.overwrite,
+    )
+    with writer, tqdm(total=reader.num_frames, unit="frame", disable=None, file=sys.stderr) as bar:
+        for window in windows(frames(), options.padding):
+            image, time = window[WINDOW // 2]
+            if network is not None:
+                clip = torch.stack([frame for frame, _ in window])[None].float() / 255  # 1 7 3 H W
+                image = restore(network, clip, tile=options.tile or 0, amp=amp)[0]  # 3 H W
+            image = image.permute(1, 2, 0).cpu().numpy()  # H W 3
+            writer.write(image if network is None else to_uint8(image), time)
+            bar.update()
+    print(f"{writer.count} frames -> {options.output}")
