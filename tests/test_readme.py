@@ -11,18 +11,22 @@ import pytest
 import torch
 import warm
 
+import toflow.config
 from common import checkpoint
 from common.image import write_image
 from common.video import open_clip, open_writer
 from ifrnet.model import IFRNet
 from pvdnet.models.deblurnet import DeblurNet
+from toflow.checkpoints import published, spynet_names
+from toflow.model import FORMS, SPyNet, TOFlow
 
 ROOT = Path(__file__).parent.parent
-PAGES = ("README.md", "ifrnet/README.md", "pvdnet/README.md", "datasets/README.md")
+PAGES = ("README.md", "ifrnet/README.md", "pvdnet/README.md", "toflow/README.md", "datasets/README.md")
 # Training commands are cut down to a few steps; what they are about stays.
 FEWER_STEPS = {
     "pvdnet": "-b 1 -th 0 --set width=32 --set height=32 --set frame_itr_num=2 --set total_itr=2 --device cpu".split(),
     "ifrnet": "-b 1 -th 0 --set crop=32 --set max_steps=2 --device cpu".split(),
+    "toflow": "-b 1 -th 0 --set crop=32 --set flow_crop=32 --set max_steps=2 --device cpu".split(),
 }
 ELSEWHERE = ("make ", "pip ", "tensorboard ")  # make's targets have tests of their own; these take no clips
 
@@ -39,12 +43,13 @@ def commands() -> list[str]:
 def workplace(tmp_path_factory):
     """A clone with small clips, a video, frames, and files named like the published checkpoints."""
     here = tmp_path_factory.mktemp("clone")
-    for name in ("common", "ifrnet", "pvdnet"):
+    for name in ("common", "ifrnet", "pvdnet", "toflow"):
         shutil.copytree(ROOT / name, here / name, ignore=shutil.ignore_patterns("__pycache__"))
     (here / "datasets").mkdir()
     for script in (ROOT / "datasets").glob("*.py"):
         shutil.copy(script, here / "datasets")
-    for layout, frames in (("DVD", 3), ("nah", 3), ("vimeo_triplet", 3), ("vimeo_septuplet", 7), ("gopro240", 9)):
+    layouts = {"DVD": 3, "nah": 3, "vimeo_triplet": 3, "vimeo_septuplet": 7, "gopro240": 9, "vid4": 7, "sintel": 3}
+    for layout, frames in layouts.items():
         command = f"python datasets/make_synthetic.py --layout {layout} --frames {frames} --size 64x48"
         run(f"{command} --clips 1 --test_clips 1", here)
     interpolation_sets(here / "datasets")
@@ -53,6 +58,10 @@ def workplace(tmp_path_factory):
         for number, frame in enumerate(clip):
             writer.write(frame)
             write_image(here / f"frames/{number:04}.png", frame)
+    with open_writer(here / "small.mp4", frame_rate=25) as writer:
+        for number, frame in enumerate(clip):
+            writer.write(frame[:24, :32])
+            write_image(here / f"small/{number:04}.png", frame[:24, :32])
     torch.manual_seed(0)
     for name in ("PVDNet_DVD", "PVDNet_nah", "PVDNet_large_nah"):
         network = DeblurNet("PVDNet_large" if "large" in name else "PVDNet")
@@ -62,7 +71,20 @@ def workplace(tmp_path_factory):
     for name in ("IFRNet_Vimeo90K", "IFRNet_L_Vimeo90K", "IFRNet_S_Vimeo90K", "IFRNet_GoPro"):
         checkpoint.save(IFRNet(name.rsplit("_", 1)[0]).state_dict(), here / f"ckpt/{name}.pth")
     shutil.copy(here / "ckpt/IFRNet_GoPro.pth", here / "ckpt/IFRNet_gopro-5d2f805a.pth")
+    toflow_checkpoints(here / "ckpt")
     return here
+
+
+def toflow_checkpoints(folder: Path) -> None:
+    """Files named as the published ones; whole models under our own names, flow networks under theirs."""
+    for entry in published():
+        if entry["config"]:
+            state = TOFlow(toflow.config.PRESETS[entry["config"]].form).state_dict()
+        else:
+            layout = "mmagic_spynet" if entry["file"].endswith(".pth") else "moduleBasic"
+            state = SPyNet(FORMS["mmagic_vfi"]).state_dict()
+            state = {name: state[f"levels.{own}"] for name, own in spynet_names(layout, batch_norm=False)}
+        checkpoint.save(state, folder / entry["file"])
 
 
 def interpolation_sets(root: Path) -> None:
@@ -94,7 +116,7 @@ def run(command: str, here: Path) -> subprocess.CompletedProcess:
 def test_command(command, workplace):
     command = command.replace("--nproc_per_node=4", "--nproc_per_node=2")
     if "--is_train" in command:
-        paper = "ifrnet" if "ifrnet" in command else "pvdnet"
+        paper = next(name for name in FEWER_STEPS if f"{name}/run.py" in command)
         trained = workplace / "logs/PVDNet_TOG2021/PVDNet_DVD/checkpoint/train/epoch/ckpt"
         if "-r " in command and "auto" not in command:
             command = command.replace("-r 100", f"-r {len(list(trained.glob('*'))) - 1}")

@@ -9,6 +9,7 @@ import pytest
 
 import ifrnet.config
 import pvdnet.config
+import toflow.config
 
 ROOT = Path(__file__).parent.parent
 PAPERS = ("ifrnet", "pvdnet", "qpwcnet", "tdan", "toflow")
@@ -159,11 +160,20 @@ def test_scripts_have_the_guarded_line():
         assert path.read_text(encoding="utf-8").count(f"\n{GUARD}\n    sys.path[0] = ") == 1, path
 
 
-@pytest.mark.parametrize(("paper", "config"), [("ifrnet", ifrnet.config), ("pvdnet", pvdnet.config)])
-def test_every_setting_is_read(paper, config):
+@pytest.mark.parametrize("config", [ifrnet.config, pvdnet.config, toflow.config])
+def test_every_setting_is_read(config):
+    paper = config.__name__.split(".")[0]
     read = set()
     for path in CODE:
         if path.is_relative_to(ROOT / paper) and path.name != "config.py" and path.parent.name != "configs":
             read |= {node.attr for node in ast.walk(TREES[path]) if isinstance(node, ast.Attribute)}
     told = {"config"}  # kept in the run folder to tell where the settings came from
     assert [field.name for field in dataclasses.fields(config.Config) if field.name not in read | told] == []
+
+
+def test_modules_that_may_run_at_once_use_different_ports():
+    owner = {}
+    for path in (path for path in FILES if path.parent == ROOT / "tests"):
+        for port in set(re.findall(r"\b29\d{3}\b", path.read_text(encoding="utf-8"))):
+            assert owner.setdefault(port, path) == path, f"{port}: in {owner[port].name} and {path.name}"
+    assert len(owner) > 5

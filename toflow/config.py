@@ -137,11 +137,12 @@ def _pytoflow(network: str, data: str, learning_rate: float) -> Config:
     )  # fmt: skip
 
 
-def _tiny(network: str, data: str, **settings) -> Config:
+def _tiny(network: str, data: str, steps: int, total_batch: int) -> Config:
     """A run of minutes on a CPU, on clips that the project makes."""
     return Config(
-        network=network, data=data, stages=("joint",), total_batch=8, crop=64, flip=True, thread_num=1, valid_samples=0,
-        weight_decay=0.0, save_every_step=200, **settings,
+        network=network, data=data, stages=("joint",), steps=(steps,), learning_rates=(1e-3,),
+        milestones=(steps * 3 // 5, steps * 4 // 5), total_batch=total_batch, crop=64, flip=True, thread_num=1,
+        weight_decay=0.0, valid_samples=0, valid_every_step=100, save_every_step=50,
     )  # fmt: skip
 
 
@@ -164,10 +165,10 @@ PRESETS = {
     "TOFlow_denoise": Config(),
     "TOFlow_deblock": Config(data="vimeo_j2k_q20"),
     "TOFlow_sr": Config(network="official_sr", data="vimeo_bicubic_x4"),
-    "TOFlow_interp_tiny": _tiny("tiny_interp", "vimeo90k", steps=(1000,), learning_rates=(1e-3,)),
-    "TOFlow_denoise_tiny": _tiny("tiny_denoise", "vimeo_mixed", steps=(1000,), learning_rates=(1e-3,)),
-    "TOFlow_deblock_tiny": _tiny("tiny_denoise", "vimeo_jpeg_q20", steps=(1000,), learning_rates=(1e-3,)),
-    "TOFlow_sr_tiny": _tiny("tiny_sr", "vimeo_bicubic_x4", steps=(1000,), learning_rates=(1e-3,)),
+    "TOFlow_interp_tiny": _tiny("tiny_interp", "vimeo90k", steps=800, total_batch=8),
+    "TOFlow_denoise_tiny": _tiny("tiny_denoise", "vimeo_mixed", steps=500, total_batch=4),
+    "TOFlow_deblock_tiny": _tiny("tiny_denoise", "vimeo_jpeg_q20", steps=500, total_batch=4),
+    "TOFlow_sr_tiny": _tiny("tiny_sr", "vimeo_bicubic_x4", steps=600, total_batch=4),
 }  # fmt: skip
 OF_TASK = {  # the preset whose weights a task takes unless told otherwise
     "interp": "tof_spynet-pytoflow-wobn_1xb1_vimeo90k-triplet",
