@@ -8,7 +8,7 @@ import os
 import re
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 
@@ -96,6 +96,20 @@ def check_run_name(mode: str) -> None:
     """
     if not re.fullmatch(r"[^\s./\\][^\s/\\]*", mode):
         raise UsageError(f"--mode {mode!r}: expected a name without blanks and slashes, no dot first")
+
+
+def check_values(config, choices: Mapping[str, Iterable[str]], least: Mapping[str, int]) -> None:
+    """Refuse fields that are none of their choices, or below their least value.
+
+    Raises:
+        UsageError: the first such field.
+    """
+    for name, allowed in choices.items():
+        if getattr(config, name) not in allowed:
+            raise UsageError(f"{name} {getattr(config, name)}: expected one of {', '.join(allowed)}")
+    for name, value in least.items():
+        if getattr(config, name) < value:
+            raise UsageError(f"{name} {getattr(config, name)}: expected {value} or more")
 
 
 def read_config(kind: type, path: Path):

@@ -82,4 +82,5 @@ def _bicubic_x4(frame: np.ndarray, rounded: bool) -> np.ndarray:
     """
     height, width, _ = frame.shape
     small = imresize(frame if rounded else frame / 255, scale=1 / 4)
-    return to_uint8(imresize(small, scale=4)[:height, :width])
+    enlarged = imresize(small, scale=4)[:height, :width]
+    return enlarged if rounded else to_uint8(enlarged)

@@ -19,15 +19,10 @@ from ifrnet.model import MULTIPLE, SIZES, multiple_of
 from ifrnet.sets import SETS, TRAINING_SETS
 
 LARGE = ("gopro", "adobe240")  # scored with weights of GoPro, which know other times than 1/2
-COUNTS = (
-    "total_batch",
-    "crop",
-    "epochs",
-    "valid_every_epoch",
-    "write_log_every_step",
-    "save_every_step",
-    "max_ckpt_num",
-)
+CHOICES = {"network": SIZES, "data": SETS, "amp": ("off", "bf16", "fp16")}
+LEAST = dict.fromkeys((
+    "total_batch", "crop", "epochs", "valid_every_epoch", "write_log_every_step", "save_every_step", "max_ckpt_num",
+), 1) | {"batch_size": 0, "max_steps": 0, "thread_num": -1}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -63,15 +58,7 @@ class Config:
 
     def __post_init__(self):
         """Refuse settings that cannot be."""
-        for name, allowed in (("network", SIZES), ("data", SETS), ("amp", ("off", "bf16", "fp16"))):
-            if getattr(self, name) not in allowed:
-                raise cli.UsageError(f"{name} {getattr(self, name)}: expected one of {', '.join(allowed)}")
-        for name in COUNTS:
-            if getattr(self, name) < 1:
-                raise cli.UsageError(f"{name} {getattr(self, name)}: expected 1 or more")
-        for name, least in (("batch_size", 0), ("max_steps", 0), ("thread_num", -1)):
-            if getattr(self, name) < least:
-                raise cli.UsageError(f"{name} {getattr(self, name)}: expected {least} or more")
+        cli.check_values(self, CHOICES, LEAST)
         for name in ("learning_rate", "learning_rate_end"):
             if not 0 < getattr(self, name) < math.inf:
                 raise cli.UsageError(f"{name} {getattr(self, name)}: expected a positive number")

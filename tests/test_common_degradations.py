@@ -186,6 +186,9 @@ def test_bicubic_rounds_once():
     frame = picture(64, 96)
     low = imresize(frame, scale=1 / 4, rounding=None)
     expected = np.clip(np.floor(255 * imresize(low, size=(64, 96)) + 0.5), 0, 255)
+    small = imresize(frame, scale=1 / 4)
+    assert small.dtype == np.uint8  # as the files of Vid4
+    assert np.array_equal(one(frame, "bi_x4"), imresize(small, scale=4)[: frame.shape[0], : frame.shape[1]])
     found = one(frame, "bicubic_x4")
     assert np.array_equal(found, expected)
     twice = imresize(imresize(frame, scale=1 / 4), scale=4)

@@ -6,6 +6,7 @@ A process started by `run` begins with the third-party libraries loaded and noth
 
 import atexit
 import json
+import multiprocessing.process
 import os
 import runpy
 import signal
@@ -63,6 +64,7 @@ def _become(request: dict) -> int:
     for number, path in enumerate(request["streams"], 1):
         os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT), number)
     os.chdir(request["cwd"])
+    multiprocessing.process.ORIGINAL_DIR = request["cwd"]  # else the server's: what relative scripts are relative to
     os.environ.clear()
     os.environ.update(request["env"])
     kind, *rest = request["argv"]

@@ -20,10 +20,14 @@ from toflow.sets import FLOW_SETS, SETS, TASKS, TRAINING_SETS
 
 STAGES = ("flow", "mask", "processing", "joint")
 PADDINGS = ("replicate", "reflection", "reflection_circle", "circle")
-COUNTS = (
+CHOICES = {
+    "network": FORMS, "data": SETS, "flow_data": FLOW_SETS, "loss": ("l1", "charbonnier"),
+    "amp": ("off", "bf16", "fp16"),
+}  # fmt: skip
+LEAST = dict.fromkeys((
     "total_batch", "flow_batch", "flow_crop", "epochs", "valid_every_step", "write_log_every_step", "save_every_step",
     "max_ckpt_num",
-)  # fmt: skip
+), 1) | {"batch_size": 0, "max_steps": 0, "valid_samples": 0, "crop": 0, "thread_num": -1}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -81,18 +85,7 @@ class Config:
 
     def __post_init__(self):
         """Refuse settings that cannot be."""
-        for name, allowed in (
-            ("network", FORMS), ("data", SETS), ("flow_data", FLOW_SETS), ("loss", ("l1", "charbonnier")),
-            ("amp", ("off", "bf16", "fp16")),
-        ):  # fmt: skip
-            if getattr(self, name) not in allowed:
-                raise cli.UsageError(f"{name} {getattr(self, name)}: expected one of {', '.join(allowed)}")
-        for name in COUNTS:
-            if getattr(self, name) < 1:
-                raise cli.UsageError(f"{name} {getattr(self, name)}: expected 1 or more")
-        for name, least in (("batch_size", 0), ("max_steps", 0), ("valid_samples", 0), ("thread_num", -1)):
-            if getattr(self, name) < least:
-                raise cli.UsageError(f"{name} {getattr(self, name)}: expected {least} or more")
+        cli.check_values(self, CHOICES, LEAST)
         if not self.stages or len({len(self.stages), len(self.steps), len(self.learning_rates)}) > 1:
             raise cli.UsageError("stages, steps, learning_rates: expected one value of each for every stage")
         for stage in self.stages:
@@ -111,7 +104,7 @@ class Config:
         if (FORMS[self.network].frames == 2) != (self.task == "interp"):
             raise cli.UsageError(f"--data {self.data} is for {self.task}, --network {self.network} is not: change one")
         multiple = MULTIPLE if self.form.pyramid == "fixed" else 1
-        if self.crop < 0 or self.crop % multiple or self.flow_crop % multiple:
+        if self.crop % multiple or self.flow_crop % multiple:
             raise cli.UsageError(f"crop {self.crop}, flow_crop {self.flow_crop}: expected multiples of {multiple}")
         cli.check_run_name(self.mode)
 
