@@ -1,4 +1,5 @@
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,9 @@ import torch
 # Runs are compared bit for bit with runs in other processes, and sums depend on the number of threads.
 os.environ["OMP_NUM_THREADS"] = "1"
 torch.set_num_threads(1)
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # started in the background by a script; tests send it
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 HERE = Path(__file__).parent
 

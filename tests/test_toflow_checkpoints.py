@@ -314,7 +314,6 @@ def test_another_form_than_asked_for_is_refused(layout, form, asked, message):
     assert len(line.splitlines()) == 1
 
 
-@pytest.mark.usefixtures("narrow")
 def test_a_file_of_pytoflow_does_not_tell_its_task_the_command_does():
     file = write(state_of("pytoflow", "pytoflow_sr")[0], name="all.pkl")
     for task in ("interp", "denoise", "deblock", "sr"):

@@ -237,8 +237,31 @@ def test_two_processes_equal_one_and_survive_kill_9(arguments, tmp_path, undistu
     assert launch(PAPER, arguments("-dist", mode="parts", batch=1), 29651, script=script).returncode
     rest = launch(PAPER, arguments("-dist", "-r", "auto", mode="parts", batch=1), 29652, "launch")
     assert rest.returncode == 0, rest.stderr
-    ours, one = weights(tmp_path, "parts"), weights(undisturbed)
-    assert max((ours[key] - one[key]).abs().max().item() for key in one) < 2e-5
+    # Gradients agree to 1e-7, but Adam moves a weight by about the rate, 1e-3, whatever the size of its gradient: where
+    # that is nothing but rounding, or l1 changes its sign, it goes elsewhere. 12 of 54,432 do by step 6, by 6e-5.
+    parts, one = (weights(root, mode, epoch=3) for root, mode in ((tmp_path, "parts"), (undisturbed, "tiny")))
+    assert max((parts[key] - one[key]).abs().max().item() for key in one) < 2e-4
+    before, parts, one = one, weights(tmp_path, "parts"), weights(undisturbed)
+    apart, way = (torch.cat([(one[key] - x[key]).flatten() for key in one]).norm() for x in (parts, before))
+    assert apart < 0.1 * way  # 0.05 measured
+
+
+def test_mean_gradient_of_two_samples_is_that_of_their_batch(clips):
+    torch.manual_seed(0)
+    config = replace(preset("TOFlow_denoise_tiny"), crop=32)
+    network = TOFlow(config.form)
+    for parameter in network.parameters():
+        parameter.data += 0.02 * torch.randn_like(parameter)
+    dataset = TrainingSamples(find_samples(clips, config.data, "train"), config)
+
+    def gradient(*positions):
+        network.zero_grad()
+        batch = torch.utils.data.default_collate([dataset[position] for position in positions])
+        Objective(network, "joint", config.loss)(batch)[0].backward()
+        return torch.cat([parameter.grad.flatten() for parameter in network.parameters()])
+
+    both = gradient(0, 1)
+    assert ((gradient(0) + gradient(1)) / 2 - both).norm() < 1e-5 * both.norm()
 
 
 def test_plan_of_the_published_recipes():
