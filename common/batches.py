@@ -6,6 +6,7 @@ alone, so any number of processes, and any resume, sees the same ones.
 
 from collections.abc import Iterable, Iterator
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
@@ -85,3 +86,9 @@ class ShuffledOrder:
             draw = torch.Generator().manual_seed(1_000_003 * self.seed + turn)
             self._order, self._turn = torch.randperm(self.count, generator=draw).tolist(), turn
         return self._order[position % self.count]
+
+
+def to_tensor(frame: np.ndarray) -> Tensor:
+    """HxWxC uint8 in [0, 255] -> (C, H, W) float32 in [0, 1]; float stays as it is."""
+    tensor = torch.from_numpy(np.ascontiguousarray(frame.transpose(2, 0, 1)))
+    return tensor.float() / 255 if tensor.dtype == torch.uint8 else tensor.float()

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
-from common.batches import ShuffledOrder
+from common.batches import ShuffledOrder, to_tensor
 from common.flow_io import read_flow
 from common.image import read_clip
 from ifrnet.model import MULTIPLE
@@ -110,12 +110,6 @@ def read_labels(sample: Sample, shape: tuple[int, ...]) -> np.ndarray:
             f"expected {shape[1]}x{shape[0]} as the frames"
         )
     return flow
-
-
-def to_tensor(frame: np.ndarray) -> torch.Tensor:
-    """HxWxC uint8 in [0, 255] -> (C, H, W) float32 in [0, 1]; float stays as it is."""
-    tensor = torch.from_numpy(np.ascontiguousarray(frame.transpose(2, 0, 1)))
-    return tensor.float() / 255 if tensor.dtype == torch.uint8 else tensor.float()
 
 
 def to_batch(frames: Frames, times: list[float], flow: Flow) -> dict[str, torch.Tensor]:

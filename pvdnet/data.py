@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
+from common.batches import to_tensor
 from common.image import crop_to_multiple, list_frames, read_image
 from common.windows import neighbour_indices
 
@@ -110,11 +111,6 @@ def read_pair(video: Video, index: int) -> tuple[np.ndarray, np.ndarray]:
             f"{sharp.shape[1]}x{sharp.shape[0]}; expected one size"
         )
     return blurry, sharp
-
-
-def to_tensor(frame: np.ndarray) -> torch.Tensor:
-    """HxWx3 uint8 -> (3, H, W) float32 in [0, 1]."""
-    return torch.from_numpy(np.ascontiguousarray(frame.transpose(2, 0, 1))).float() / 255
 
 
 def training_items(lengths: list[int], frame_itr_num: int = 13) -> list[tuple[int, int]]:

@@ -8,13 +8,14 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from common.batches import to_tensor
 from common.distributed import choose_device
 from common.image import crop_to_multiple, to_uint8
 from common.pad import pad_to_multiple
 from common.tile import tiled
 from common.video import open_clip, open_writer
 from pvdnet.config import Config
-from pvdnet.data import REFINE, to_tensor
+from pvdnet.data import REFINE
 from pvdnet.evaluate import deblur, load_network
 
 BIMNET_MULTIPLE = 32  # what BIMNet needs; other sizes are padded

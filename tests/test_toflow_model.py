@@ -157,7 +157,7 @@ def test_flow_equals_a_plain_pyramid(form):
     first, second = torch.rand(2, 3, 16, 48, dtype=torch.float64)
     sizes = plain_sizes(16, 48) if FORMS[form].pyramid == "by_size" else [(2, 6), (4, 12), (8, 24), (16, 48)]
     flow = torch.zeros(2, *sizes[0], dtype=torch.float64)
-    for number, (size, level) in enumerate(zip(sizes, spynet.levels, strict=False)):
+    for number, (size, level) in enumerate(zip(sizes, spynet.levels[: len(sizes)], strict=True)):
         if number:
             flow = 2 * F.interpolate(flow[None], size, mode="bilinear", align_corners=True)[0]
         small = [F.adaptive_avg_pool2d(image, size) for image in (first, second)]

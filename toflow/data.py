@@ -12,19 +12,13 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from common.batches import ShuffledOrder
+from common.batches import ShuffledOrder, to_tensor
 from common.degradations import degrade
 from common.flow_io import read_flow
 from common.image import read_clip
 from toflow.sets import FlowSample, Sample
 
 Frames = list[np.ndarray]  # HxWxC
-
-
-def to_tensor(frame: np.ndarray) -> Tensor:
-    """HxWxC uint8 in [0, 255] -> (C, H, W) float32 in [0, 1]; float stays as it is."""
-    tensor = torch.from_numpy(np.ascontiguousarray(frame.transpose(2, 0, 1)))
-    return tensor.float() / 255 if tensor.dtype == torch.uint8 else tensor.float()
 
 
 def stack(frames: Sequence[np.ndarray]) -> Tensor:

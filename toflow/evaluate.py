@@ -198,10 +198,11 @@ def write_pictures(folder: Path, item: Item, outputs: dict[str, np.ndarray]) -> 
         images |= {f"{kind}_{number}": np.broadcast_to(part, truth.shape) for number, part in parts}
     for name, image in images.items():
         write_image(folder / f"{name}.png", to_uint8(image))
-    flows = outputs.get("flows", np.zeros((0, 1, 1, 2)))  # K H W 2
-    longest = float(np.linalg.norm(flows, axis=-1).max(initial=0)) + 1e-5  # one scale for all
-    for number, flow in zip(numbers, flows, strict=False):
-        write_image(folder / f"flow_{number}.png", flow_to_image(flow, scale=longest))
+    if "flows" in outputs:
+        flows = outputs["flows"]  # K H W 2
+        longest = float(np.linalg.norm(flows, axis=-1).max()) + 1e-5  # one scale for all
+        for number, flow in zip(numbers, flows, strict=True):
+            write_image(folder / f"flow_{number}.png", flow_to_image(flow, scale=longest))
 
 
 def evaluate(options, config: Config) -> int:

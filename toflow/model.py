@@ -134,7 +134,7 @@ class SPyNet(nn.Module):
         while len(pyramid) < len(self.levels) and (self.form.pyramid == "fixed" or max(pyramid[0].shape[-2:]) > SMALL):
             pyramid.insert(0, F.avg_pool2d(pyramid[0], 2))  # N 6 h w
         flow = torch.zeros_like(pyramid[0][:, :2])  # N 2 h w
-        for number, (both, level) in enumerate(zip(pyramid, self.levels, strict=False)):
+        for number, (both, level) in enumerate(zip(pyramid, self.levels[: len(pyramid)], strict=True)):
             if number:
                 flow = 2 * double(flow, both)  # N 2 h w, of this level
             warped = backward_warp(both[:, 3:], flow, padding=self.form.padding, align_corners=self.form.align_corners)

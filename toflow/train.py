@@ -17,7 +17,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from common import checkpoint, cost, distributed, runlog
 from common.amp import autocast
-from common.batches import Batches, Positions
+from common.batches import Batches, Positions, to_tensor
 from common.cli import UsageError
 from common.flow_color import flow_to_image
 from common.image import read_image
@@ -25,7 +25,7 @@ from common.interrupt import StopRequest
 from common.run_folder import RunFolder
 from toflow.checkpoints import load_network, load_spynet
 from toflow.config import Config
-from toflow.data import FlowSamples, TrainingSamples, stack, to_tensor
+from toflow.data import FlowSamples, TrainingSamples, stack
 from toflow.model import TOFlow, predict
 from toflow.sets import SETS, evaluation_frames, find_flow_samples, find_samples
 from toflow.stages import Objective, Stage, learning_parts, plan

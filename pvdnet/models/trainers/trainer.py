@@ -16,11 +16,12 @@ from torch.nn.parallel import DistributedDataParallel
 
 from common import checkpoint, cost
 from common.amp import autocast
+from common.batches import to_tensor
 from common.distributed import Processes, to_device
 from common.flow_color import flow_to_image
 from common.runlog import grid
 from common.warp import backward_warp
-from pvdnet.data import Video, clip_frames, to_tensor
+from pvdnet.data import Video, clip_frames
 from pvdnet.losses import blur_invariant_loss, frame_psnr, image_loss
 from pvdnet.models.deblurnet import DeblurNet, compile_parts, load_BIMNet
 from pvdnet.models.trainers.lr_scheduler import cosine_restart, stepwise_decay
