@@ -67,3 +67,4 @@ _OUTSIDE = {
     "circle": _circle,
     "tdan_eval": _tdan_eval,
 }
+PADDINGS = tuple(_OUTSIDE)

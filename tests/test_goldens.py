@@ -7,6 +7,7 @@ import golden_ifrnet
 import golden_ifrnet_metrics
 import golden_ifrnet_teacher
 import golden_pvdnet
+import golden_tdan
 import golden_toflow
 import pytest
 from golden import Case
@@ -17,11 +18,12 @@ HANDLERS = (
     | golden_ifrnet_metrics.HANDLERS
     | golden_ifrnet_teacher.HANDLERS
     | golden_pvdnet.HANDLERS
+    | golden_tdan.HANDLERS
     | golden_toflow.HANDLERS
 )
 
 # Papers that have no folder here yet: delete a name when its paper comes.
-NOT_BUILT = ("tdan", "qpwcnet")
+NOT_BUILT = ("qpwcnet",)
 
 
 def pytest_generate_tests(metafunc):

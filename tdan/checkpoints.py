@@ -1,0 +1,179 @@
+"""Published checkpoints: which layout a file has, and which of our tensors each of its tensors is.
+
+MMagic's files hold a state dict. The authors' two (`model.pt`, `model_gaussian.pt`) hold the whole network as PyTorch
+0.3.1 pickled it; `common.pickled` takes the tensors out without running anything that such a file asks for. Which of
+the two degradations a file was trained for, only its name tells.
+"""
+
+import json
+import re
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from common import checkpoint
+from common.ckpt_manager import CheckpointManager
+from common.deform import BORDERS
+from common.pickled import load_any
+from tdan.model import TDAN
+
+WRAPPERS = ("state_dict", "params", "model")  # keys under which files keep the state dict
+PREFIXES = ("module.", "generator.", "align_net.", "rec_net.")  # before names, also one behind the other
+IGNORED = ("data_preprocessor.", "step_counter", "pixel_loss.", "lq_pixel_loss.")  # of MMagic's, without weights
+# Published -> own name of each layer. The longest fits first: "reconstruct.3" is the last layer of a twofold network.
+MMAGIC = {
+    "feat_extract.0.conv": "first",
+    "feat_extract.1": "blocks_before",
+    "feat_aggregate.0": "aggregate",
+    "feat_aggregate.1.conv_offset": "deform.0.offset",
+    "feat_aggregate.1": "deform.0",
+    "feat_aggregate.2.conv_offset": "deform.1.offset",
+    "feat_aggregate.2": "deform.1",
+    "align_1.conv_offset": "deform.2.offset",
+    "align_1": "deform.2",
+    "align_2.conv_offset": "deform.3.offset",
+    "align_2": "deform.3",
+    "to_rgb": "to_rgb",
+    "reconstruct.0.conv": "fuse",
+    "reconstruct.1": "blocks_after",
+    "reconstruct.2.upsample_conv": "enlarge.0",
+    "reconstruct.3.upsample_conv": "enlarge.1",
+    "reconstruct.3": "last",
+    "reconstruct.4": "last",
+}
+AUTHORS = {
+    "conv_first": "first",
+    "residual_layer": "blocks_before",
+    "cr": "aggregate",
+    "off2d_1": "deform.0.offset",
+    "dconv_1": "deform.0",
+    "off2d_2": "deform.1.offset",
+    "deconv_2": "deform.1",
+    "off2d_3": "deform.2.offset",
+    "deconv_3": "deform.2",
+    "off2d": "deform.3.offset",
+    "dconv": "deform.3",
+    "recon_lr": "to_rgb",
+    "fea_ex.0": "fuse",
+    "recon_layer": "blocks_after",
+    "up.0.0": "enlarge.0",
+    "up.0.2": "enlarge.1",
+    "up.1": "last",
+}
+# Layout: a tensor that tells it, its names, the border rule that its weights were trained by.
+LAYOUTS = {
+    "ours": ("first.weight", {}, None),
+    "mmagic": ("feat_extract.0.conv.weight", MMAGIC, "torchvision"),
+    "authors": ("conv_first.weight", AUTHORS, "tdan"),
+}
+
+
+def own_name(name: str, table: dict[str, str]) -> str:
+    """Our name of a published tensor; one that the table does not know keeps its name."""
+    layers = [layer for layer in table if name.startswith(f"{layer}.")]
+    if not layers:
+        return name
+    layer = max(layers, key=len)
+    return table[layer] + name.removeprefix(layer)
+
+
+def convert(value: object, source: str | Path) -> dict[str, Tensor]:
+    """The state dict in a checkpoint of any layout, under our own names and with its border rule.
+
+    Raises:
+        ValueError: it is not TDAN's.
+    """
+    if isinstance(value, dict):
+        value = next((value[key] for key in WRAPPERS if isinstance(value.get(key), dict)), value)
+    state = {}
+    for name, tensor in checkpoint.state_dict(value, source).items():
+        while name.startswith(PREFIXES):
+            name = name.partition(".")[2]
+        if not name.startswith(IGNORED):
+            state[re.sub(r"(?<!\.conv)_offset\.", ".conv_offset.", name)] = tensor  # as old mmcv named them
+    for sign, table, border in LAYOUTS.values():
+        if sign in state:
+            own = {own_name(name, table): tensor for name, tensor in state.items()}
+            rule = {} if border is None else {"border": torch.tensor(BORDERS.index(border), dtype=torch.uint8)}
+            return own | rule
+    raise ValueError(f"{source}: not a checkpoint of TDAN: expected a tensor {LAYOUTS['ours'][0]}, or of its kind")
+
+
+def build(state: dict[str, Tensor], source: str | Path) -> TDAN:
+    """The network that a state dict with our names is of, on the CPU, with its weights, ready to run.
+
+    Raises:
+        ValueError: tensors are missing, unexpected or of another shape.
+    """
+    rule = int(state["border"]) if "border" in state else 0
+    if rule >= len(BORDERS):
+        raise ValueError(f"{source}: border {rule}: expected the number of one of {', '.join(BORDERS)}")
+    before, after = (
+        len({name.split(".")[1] for name in state if name.startswith(f"{part}.")})
+        for part in ("blocks_before", "blocks_after")
+    )
+    scale = 4 if any(name.startswith("enlarge.1.") for name in state) else 2
+    channels = len(state["first.weight"])
+    try:
+        network = TDAN(channels, before, after, scale=scale, border=BORDERS[rule])
+    except ValueError as error:
+        raise ValueError(f"{source}: not a checkpoint of this network; {error}") from error
+    checkpoint.load_strict(network, state, source)
+    return network.eval()
+
+
+def load_network(path: str | Path, scale: int) -> TDAN:
+    """The network of a checkpoint file with its weights, on the CPU, ready to run.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it is no checkpoint of TDAN, or of one with another scale.
+    """
+    network = build(convert(load_any(path), path), path)
+    if network.scale != scale:
+        raise ValueError(f"{path}: enlarges {network.scale} times, not {scale} times: give --set scale={network.scale}")
+    return network
+
+
+def published() -> list[dict]:
+    """The entries of checkpoints.json."""
+    return json.loads(Path(__file__).with_name("checkpoints.json").read_text())["checkpoints"]
+
+
+def find(options, config) -> Path:
+    """The weights that the `--ckpt_*` flags select; without any, the run's, else the published ones of the preset.
+
+    Raises:
+        ValueError: there are none.
+    """
+    folder = Path(options.log_root, config.project, config.mode, "checkpoint/train/epoch")
+    manager = CheckpointManager(folder, config.mode, config.max_ckpt_num)
+    asked = options.ckpt_name or options.ckpt_abs_name or options.ckpt_epoch is not None or options.ckpt_sc
+    if not asked and not manager.lines():
+        files = [Path("ckpt", entry["file"]) for entry in published() if entry["config"] == config.config]
+        here = [path for path in files if path.is_file()]
+        if not here:
+            where = f"put the published ones at {files[0]} (address in tdan/checkpoints.json), " if files else ""
+            raise ValueError(f"no weights: {where}name a file with --ckpt_abs_name, or train (--is_train)")
+        return here[0]
+    return manager.select(
+        name=options.ckpt_name, abs_name=options.ckpt_abs_name, epoch=options.ckpt_epoch, by_score=options.ckpt_sc
+    )
+
+
+def load(options, config, device: torch.device) -> tuple[TDAN | None, Path | None]:
+    """The network that the options ask for, on the device and ready to run, and its checkpoint's path.
+
+    Both are None under `--baseline`.
+
+    Raises:
+        ValueError: there is no such checkpoint, or it is of another scale.
+    """
+    if options.baseline:
+        return None, None
+    path = find(options, config)
+    network = load_network(path, config.scale).to(device)
+    if config.compile:
+        network.compile()
+    return network, path

@@ -1,0 +1,218 @@
+"""Every setting of TDAN in one dataclass, the presets, the command line, and how they meet.
+
+What the command line gives wins over the preset; testing with `--mode` alone takes the settings that the run folder has
+saved.
+"""
+
+import argparse
+import dataclasses
+import json
+import math
+import re
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+from common import cli
+from common.deform import BORDERS
+from common.protocols import TDAN as PROTOCOLS
+from common.windows import PADDINGS
+from tdan.model import GROUPS, INITS, SCALES
+from tdan.sets import SETS, TRAINING_SETS
+
+CHOICES = {"border": BORDERS, "init": INITS, "data": SETS, "valid_data": SETS, "amp": ("off", "bf16", "fp16")}
+LEAST = dict.fromkeys((
+    "blocks_before", "blocks_after", "total_batch", "crop", "valid_every_step", "write_log_every_step",
+    "save_every_step", "max_ckpt_num",
+), 1) | {"batch_size": 0, "steps": 0, "epochs": 0, "max_steps": 0, "valid_samples": 0, "thread_num": -1}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Config:
+    """Settings of a run; the defaults are those of MMagic's first stage for bicubic frames."""
+
+    project: str = "TDAN_CVPR2020"  # parent folder of the runs
+    mode: str = "tdan_x4_1xb16-lr1e-4-400k_vimeo90k-bi"  # name of the run and of its checkpoints
+    config: str = "tdan_x4_1xb16-lr1e-4-400k_vimeo90k-bi"  # the preset
+    channels: int = 64  # of the features, a multiple of 8
+    blocks_before: int = 5  # residual blocks before the alignment
+    blocks_after: int = 10  # and after it
+    scale: int = 4  # 2 or 4
+    border: str = "torchvision"  # rule of the deformable convolutions; weights that training starts from bring theirs
+    init: str = "mmagic"  # whose start of training: mmagic or authors
+    data: str = "vimeo_bi"  # one of sets.SETS; tells the degradation
+    prepared: bool = False  # read low-resolution frames from files, instead of making them when they are read
+    manual_seed: int = 1234
+    save_sample: bool = False  # sample pictures
+
+    start_from: str = ""  # mode of the run whose newest weights training starts from; --ckpt_abs_name wins over it
+    steps: int = 400_000  # 0: epochs * (clips // total_batch)
+    epochs: int = 0
+    max_steps: int = 0  # where the run is to end earlier; 0: all steps
+    total_batch: int = 128  # samples a step over all processes
+    batch_size: int = 0  # per process; 0: total_batch divided by the processes
+    crop: int = 48  # side of the crops, low-resolution pixels
+    flip: bool = True  # crops are mirrored and transposed at random
+    thread_num: int = -1  # loader workers; -1: as many as the batch has samples, at most 16
+
+    align_weight: float = 0.25  # of the alignment's loss
+    learning_rate: float = 1e-4
+    betas: tuple[float, float] = (0.9, 0.999)  # of Adam
+    weight_decay: float = 1e-6  # added to the gradient
+    milestones: tuple[float, ...] = ()  # shares of the steps after which the rate is multiplied by gamma
+    gamma: float = 0.5
+    amp: str = "off"  # off, bf16, fp16
+    compile: bool = False
+
+    valid_data: str = "vid4_bi"  # one of sets.SETS
+    valid_samples: int = 0  # frames spread over the test set; 0: all
+    valid_every_step: int = 50_000
+    write_log_every_step: int = 100
+    save_every_step: int = 1000  # the newest state, between checkpoints
+    max_ckpt_num: int = 20  # checkpoints kept, best first
+
+    def __post_init__(self):
+        """Refuse settings that cannot be."""
+        cli.check_values(self, CHOICES, LEAST)
+        if self.channels < GROUPS or self.channels % GROUPS:
+            raise cli.UsageError(f"channels {self.channels}: expected a multiple of {GROUPS}")
+        if self.scale not in SCALES:
+            raise cli.UsageError(f"scale {self.scale}: expected one of {', '.join(map(str, SCALES))}")
+        if self.scale != 4 and "bd" in (SETS[self.data].degradation, SETS[self.valid_data].degradation):
+            raise cli.UsageError(f"scale {self.scale}: BD is defined for 4 only; take sets whose names end in _bi")
+        if len(self.betas) != 2 or not all(0 <= beta < 1 for beta in self.betas):
+            raise cli.UsageError(f"betas {self.betas}: expected two numbers from 0 to below 1")
+        if not all(0 <= value < math.inf for value in (self.weight_decay, self.align_weight)):
+            raise cli.UsageError("weight_decay, align_weight: expected numbers of 0 or more")
+        if not 0 < self.gamma <= 1 or not 0 < self.learning_rate < math.inf:
+            raise cli.UsageError("gamma, learning_rate: expected a number above 0, up to 1, and a positive one")
+        if not all(0 < share < 1 for share in self.milestones):
+            raise cli.UsageError(f"milestones {self.milestones}: expected shares of the steps, between 0 and 1")
+        cli.check_run_name(self.mode)
+
+    def to_json(self) -> str:
+        """The text that the run folder keeps in config/config.txt."""
+        return json.dumps(dataclasses.asdict(self), indent=4)
+
+
+def _mmagic(degradation: str, **settings) -> Config:
+    """MMagic's recipe; the weight of the alignment is what the published files were most likely trained with."""
+    weight = {"bi": 0.25, "bd": 0.01}[degradation]
+    return Config(data=f"vimeo_{degradation}", valid_data=f"vid4_{degradation}", align_weight=weight, **settings)
+
+
+def _tiny(degradation: str) -> Config:
+    """A run of minutes on a CPU, on clips that the project makes."""
+    return Config(
+        channels=16, blocks_before=2, blocks_after=4, data=f"vimeo_{degradation}", valid_data=f"vimeo_{degradation}",
+        steps=1500, milestones=(0.6, 0.8), learning_rate=1e-3, weight_decay=0.0, total_batch=8, crop=16, thread_num=1,
+        valid_every_step=100, save_every_step=50,
+    )  # fmt: skip
+
+
+FIRST = "tdan_x4_1xb16-lr1e-4-400k_vimeo90k"  # MMagic's first stage
+FINE = {"learning_rate": 5e-5, "weight_decay": 0.0}
+PRESETS = {
+    f"{FIRST}-bi": _mmagic("bi"),
+    f"{FIRST}-bd": _mmagic("bd"),
+    "tdan_x4ft_1xb16-lr5e-5-400k_vimeo90k-bi": _mmagic("bi", start_from=f"{FIRST}-bi", **FINE),
+    "tdan_x4ft_1xb16-lr5e-5-800k_vimeo90k-bd": _mmagic("bd", start_from=f"{FIRST}-bd", steps=800_000, **FINE),
+    "TDAN": Config(
+        data="clips_bi", valid_data="clips_bi", border="tdan", init="authors", total_batch=64, steps=0, epochs=600,
+        milestones=(1 / 3, 2 / 3), valid_every_step=10_000,
+    ),
+    "TDAN_tiny_bi": _tiny("bi"),
+    "TDAN_tiny_bd": _tiny("bd"),
+}  # fmt: skip
+OF_DEGRADATION = {  # the preset whose weights are used unless told otherwise
+    "bi": "tdan_x4ft_1xb16-lr5e-5-400k_vimeo90k-bi",
+    "bd": "tdan_x4ft_1xb16-lr5e-5-800k_vimeo90k-bd",
+}
+
+
+def preset(name: str) -> Config:
+    """The settings of that name.
+
+    Raises:
+        UsageError: there is none.
+    """
+    if name not in PRESETS:
+        raise cli.UsageError(f"--config {name}: expected one of {', '.join(PRESETS)}")
+    return dataclasses.replace(PRESETS[name], config=name, mode=name)
+
+
+def build_parser() -> cli.Parser:
+    """TDAN's own flags and those of every paper."""
+    parser = cli.Parser(prog="tdan/run.py", description="TDAN: train, evaluate, or enlarge your own video.")
+    keep = argparse.SUPPRESS
+    add = parser.add_argument
+    add("--config", help=f"preset: {', '.join(PRESETS)}; testing without it reads the run folder's saved one")
+    add("-data", "--data", default=keep, choices=SETS, help=f"to train on one of {', '.join(TRAINING_SETS)}, or test")
+    add("--prepared", action="store_true", default=keep,
+        help="read low-resolution frames from files (datasets/README.md), instead of making them")  # fmt: skip
+    add("--protocol", nargs="+", choices=PROTOCOLS, help="how to score; all that the data set has if not given")
+    add("--baseline", action="store_true", help="score or write what bicubic enlargement makes, without a network")
+    add("--export", choices=("onnx",), help="write the network to --output, such as tdan.onnx")
+    add("--export_size", metavar="WxH", help="fixed low-resolution size of the exported network; else any")
+    group = parser.add_argument_group("windows and parts, in testing and with --input")
+    group.add_argument("--padding", default="reflection", choices=PADDINGS,
+        help="which frames stand for those before the first and after the last")  # fmt: skip
+    group.add_argument("--chop", action="store_true", help="cut frames into overlapping quarters, as the authors do")
+    group.add_argument("--flips", action="store_true", help="average over mirrored frames; four times the work")
+    group.add_argument("--fps", type=Fraction, help="of the video written from images, such as 60 or 60000/1001")
+    cli.add_run_arguments(parser, "logs/TDAN_CVPR2020")
+    cli.add_common_arguments(parser)
+    parser.set_defaults(project=Config.project)
+    return parser
+
+
+def parse(argv: list[str]) -> tuple[argparse.Namespace, Config]:
+    """Options of this run, and the settings.
+
+    Raises:
+        UsageError: a flag is unknown, has a wrong value, or contradicts another.
+    """
+    options = build_parser().parse_args(argv)
+    of_data = OF_DEGRADATION[SETS[getattr(options, "data", "vimeo_bi")].degradation]
+    if options.is_train and not (options.config or options.mode):
+        raise cli.UsageError(f"--is_train: expected --config, one of {', '.join(PRESETS)}, or --mode of an earlier run")
+    if options.mode is None:
+        options.mode = options.config or of_data
+    saved = Path(options.log_root, options.project, options.mode, "config", "config.txt")
+    if options.config:
+        config = preset(options.config)
+    elif saved.is_file() and not (options.is_train and options.delete_log and not options.resume):
+        config = cli.read_config(Config, saved)
+    elif options.mode in PRESETS:
+        config = preset(options.mode)
+    elif not options.is_train and (options.ckpt_abs_name or options.baseline):
+        config = preset(of_data)
+    else:
+        raise cli.UsageError(f"--mode {options.mode} has no saved config: add --config, one of {', '.join(PRESETS)}")
+    config = cli.settle(config, options)
+    _check(options, config)
+    return options, config
+
+
+def _check(options: argparse.Namespace, config: Config) -> None:
+    """Refuse flags that contradict each other."""
+    actions = [f"--{name}" for name in ("is_train", "input", "export") if getattr(options, name)]
+    if len(actions) > 1:
+        raise cli.UsageError(f"{' and '.join(actions)} do not go together")
+    if options.baseline and (options.is_train or options.export):
+        raise cli.UsageError("--baseline has no network: it goes with testing and with --input")
+    if bool(options.output) != bool(options.input or options.export):
+        raise cli.UsageError("--output goes with --input and with --export, and they need it")
+    if options.is_train and config.data not in TRAINING_SETS:
+        raise cli.UsageError(f"--data {config.data} is for testing: train on one of {', '.join(TRAINING_SETS)}")
+    cli.check_run_options(options)
+    if options.chop and options.tile:
+        raise cli.UsageError("--chop and --tile both cut frames into parts: give one of them")
+    if options.fps and not options.input:
+        raise cli.UsageError("--fps goes with --input")
+    if options.fps is not None and options.fps <= 0:
+        raise cli.UsageError(f"--fps {options.fps}: expected a positive number, such as 60 or 60000/1001")
+    if options.export_size and not options.export:
+        raise cli.UsageError("--export_size goes with --export onnx")
+    if options.export_size and not re.fullmatch(r"\d+x\d+", options.export_size):
+        raise cli.UsageError(f"--export_size {options.export_size}: expected WxH, such as 180x144")

@@ -1,0 +1,158 @@
+"""What training and evaluation read: the data sets as they lie on disk, as lists of clips.
+
+A low-resolution frame is made from the true one when it is read, unless the set brings it as a file. Nothing is opened
+here but lists: a file that is missing or broken is named when it is read.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from common.degrade import downsample_bd, downsample_bi
+from common.image import crop_to_multiple, list_frames, read_image
+from common.vimeo import list_clips
+from tdan.model import WINDOW
+
+DEGRADATIONS = ("bi", "bd")
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """A set to train on or to test with.
+
+    `folder` lies in the data root; `degradation` is one of `DEGRADATIONS`; `count` tells how many frames its published
+    test is scored on.
+    """
+
+    folder: str
+    degradation: str
+    count: int = 0
+    trains: bool = True
+
+
+SETS = {
+    f"{name}_{degradation}": DataSet(folder, degradation, count, trains)
+    for name, folder, count, trains in (
+        ("vimeo", "vimeo_septuplet", 7824, True),
+        ("clips", "clips", 0, True),
+        ("vid4", "Vid4", 171, False),
+        ("spmcs", "SPMCS", 930, False),
+    )
+    for degradation in DEGRADATIONS
+}
+MAKE = {"vimeo_septuplet": "vimeo_septuplet", "Vid4": "vid4", "SPMCS": "spmcs"}  # folder: layout of make_synthetic.py
+TRAINING_SETS = tuple(name for name, data in SETS.items() if data.trains)
+
+
+@dataclass(frozen=True)
+class Clip:
+    """Consecutive frames.
+
+    Attributes:
+        name: unique in its set.
+        truths: the true frames, in the order of time.
+        lows: the low-resolution frames, where the set brings them; else empty.
+        degradation: one of `DEGRADATIONS`, by which low-resolution frames are made from the true ones.
+        middles: numbers of the frames that are trained on or scored.
+    """
+
+    name: str
+    truths: tuple[Path, ...]
+    lows: tuple[Path, ...]
+    degradation: str
+    middles: tuple[int, ...]
+
+
+def find_clips(data_root: str | Path, data: str, split: str, *, scale: int = 4, prepared: bool = False) -> list[Clip]:
+    """List the clips of a set, in the order of its list or of its names.
+
+    Args:
+        data_root: folder of the data sets.
+        data: one of `SETS`.
+        split: "train" (only of `TRAINING_SETS`) or "test".
+        scale: of the low-resolution frames.
+        prepared: read low-resolution frames from files that must be there. Vid4 and SPMCS do so where files are.
+
+    Raises:
+        ValueError: the folder or its list is missing or holds no clip, or the set has no such split.
+    """
+    entry = SETS[data]
+    root = Path(data_root, entry.folder)
+    if split == "train" and not entry.trains:
+        raise ValueError(f"{data} is for testing: train on one of {', '.join(TRAINING_SETS)}")
+    if not root.is_dir():
+        make = MAKE.get(entry.folder)
+        more = f", or make clips: python datasets/make_synthetic.py --layout {make}" if make else ""
+        raise ValueError(f"{root}: no such folder; set --data_root, get {data} (datasets/README.md){more}")
+    low = f"{entry.degradation.upper()}x{scale}"
+    if entry.folder == "vimeo_septuplet":
+        clips = _septuplets(root, split, entry.degradation, root / "degraded" / low if prepared else None)
+    elif entry.folder == "clips":
+        clips = _clips(root / split, entry.degradation, low, prepared, ends=split == "test")
+    else:
+        clips = _clips(root, entry.degradation, low, prepared or (root / low).is_dir(), ends=True)
+    if not clips:
+        raise ValueError(f"{root}: holds no clip of {data} ({split}); expected the layout of datasets/README.md")
+    return clips
+
+
+def read_truth(clip: Clip, number: int, scale: int) -> np.ndarray:
+    """A true frame, HxWx3 uint8, cut (from the top left) to multiples of `scale`.
+
+    Raises:
+        ValueError: it cannot be read.
+    """
+    return crop_to_multiple(read_image(clip.truths[number]), scale)
+
+
+def read_low(clip: Clip, number: int, scale: int) -> np.ndarray:
+    """A low-resolution frame, H/scale x W/scale x 3 uint8, from its file or made from the true one.
+
+    Raises:
+        ValueError: it cannot be read.
+    """
+    if clip.lows:
+        return read_image(clip.lows[number])
+    return downsample(read_image(clip.truths[number]), clip.degradation, scale)
+
+
+def downsample(image: np.ndarray, degradation: str, scale: int) -> np.ndarray:
+    """A low-resolution image as `DEGRADATIONS` make it; BI rounds once."""
+    return downsample_bi(image, scale=scale) if degradation == "bi" else downsample_bd(image, scale=scale)
+
+
+def _septuplets(root: Path, split: str, degradation: str, lows: Path | None) -> list[Clip]:
+    if lows and not lows.is_dir():
+        raise ValueError(
+            f"{lows}: no such folder; make it (python datasets/prepare_vimeo90k.py --layout vimeo_septuplet "
+            f"--degrade {lows.name}), or leave out --prepared"
+        )
+    clips = []
+    for name in list_clips(root / f"sep_{split}list.txt"):
+        truths = tuple(root / "sequences" / name / f"im{number}.png" for number in range(1, 8))
+        given = tuple(lows / name / f"im{number:04}.png" for number in range(1, 8)) if lows else ()
+        clips.append(Clip(name, truths, given, degradation, (3,)))
+    return clips
+
+
+def _clips(root: Path, degradation: str, low: str, prepared: bool, ends: bool) -> list[Clip]:
+    """Folders of frames, in GT or HR beside one of low-resolution frames, or, if these are not prepared, by themselves.
+
+    Where `ends` is false only frames count that have two neighbours on either side.
+    """
+    truths = next((root / name for name in ("GT", "HR") if (root / name).is_dir()), root)
+    lows = next((root / name for name in (low, "LR_bicubic") if (root / name).is_dir()), root / low)
+    if prepared and (truths == root or not lows.is_dir()):
+        raise ValueError(f"{root}: expected folders GT and {low}; make them, or leave out --prepared")
+    clips = []
+    for folder in sorted(path for path in truths.iterdir() if path.is_dir()) if truths.is_dir() else ():
+        frames = tuple(list_frames(folder))
+        if len(frames) < WINDOW:
+            raise ValueError(f"{folder}: {len(frames)} frames; expected {WINDOW} or more")
+        given = tuple(list_frames(lows / folder.name)) if prepared else ()
+        if prepared and len(given) != len(frames):
+            raise ValueError(f"{lows / folder.name}: {len(given)} frames; expected {len(frames)} as in {folder}")
+        half = 0 if ends else WINDOW // 2
+        clips.append(Clip(folder.name, frames, given, degradation, tuple(range(half, len(frames) - half))))
+    return clips
