@@ -7,6 +7,8 @@ columns, and the product with the weights is a convolution with a 1x1 kernel.
 Letters: N images, C channels, G deformable groups, K = kh kw taps, O output channels, H W pixels, h w of the output.
 """
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -62,21 +64,24 @@ def deform_conv2d(
         ValueError: an unknown border rule, or shapes that do not fit together.
     """
     stride, padding, dilation = (x if isinstance(x, tuple) else (x, x) for x in (stride, padding, dilation))
+    _check(image, offset, weight, bias, mask, groups, border)
     kernel, size, (h, w) = weight.shape[2:], image.shape[2:], offset.shape[2:]
     taps = kernel[0] * kernel[1]
-    _check(image, offset, weight, mask, groups, border, taps)
     expected = [(size[a] + 2 * padding[a] - dilation[a] * (kernel[a] - 1) - 1) // stride[a] + 1 for a in (0, 1)]
     if [h, w] != expected:
         raise ValueError(f"offset {tuple(offset.shape)}: expected {expected[0]}x{expected[1]} positions")
 
     with torch.autocast(image.device.type, enabled=False):
-        wide = torch.promote_types(offset.dtype, torch.float32)
+        wide = torch.promote_types(torch.promote_types(image.dtype, offset.dtype), torch.float32)
         framed = _frame(image.to(wide), exact=torch.is_grad_enabled() and offset.requires_grad)
-        offset = offset.to(wide).unflatten(1, (-1, taps, 2))  # N G K 2 h w
-        mask = mask if mask is None else mask.to(wide).unflatten(1, (-1, 1, taps))  # N G 1 K h w
+        if torch.is_grad_enabled():  # at a position that is no number grid_sample's gradient leaves its memory
+            offset = offset.nan_to_num(math.inf)
+        # Not `unflatten`, behind which an exported graph has the traced sizes as constants.
+        offset = offset.to(wide).contiguous().reshape(offset.shape[0], -1, taps, 2, h, w)  # N G K 2 h w
+        mask = mask if mask is None else mask.to(wide).reshape(mask.shape[0], -1, 1, taps, h, w)  # N G 1 K h w
         down, right = (
             torch.arange(kernel[a], device=image.device)[:, None] * dilation[a]
-            + torch.arange(offset.shape[4 + a], device=image.device) * stride[a]
+            + torch.arange((h, w)[a], device=image.device) * stride[a]
             - padding[a]
             for a in (0, 1)
         )  # kh h, kw w
@@ -125,7 +130,7 @@ def _frame(image: Tensor, exact: bool) -> Tensor:
     gradient: at zero offsets, where training starts, for all of them.
     """
     bottom, right = ((1 << (side + 1).bit_length()) - side - 1 if exact else 1 for side in image.shape[2:])
-    return F.pad(image, (1, right, 1, bottom))
+    return F.pad(image.contiguous(), (1, right, 1, bottom))
 
 
 def _as_in_2018(down: Tensor, right: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
@@ -146,17 +151,22 @@ def _sample(framed: Tensor, down: Tensor, right: Tensor) -> Tensor:
     images, count, taps, h, w = down.shape
     # With corners not aligned, the middle of pixel p of the image, p + 1 of the frame, is at (2 p + 3) / side - 1.
     shares = [p * (2 / side) + (3 / side - 1) for p, side in zip((right, down), framed.shape[:1:-1], strict=True)]
-    grid = torch.stack(shares, -1).view(images * count, taps * h, w, 2)
+    # Two planes that are seen as pairs are made much faster than pairs.
+    grid = torch.stack(shares, 2).view(images * count, 2, taps * h, w).permute(0, 2, 3, 1)
     split = framed.reshape(images * count, -1, *framed.shape[2:])  # N*G C/G . .
     samples = F.grid_sample(split, grid, mode="bilinear", padding_mode="border", align_corners=False)
     return samples.view(images, count, -1, taps, h, w)
 
 
 def _check(
-    image: Tensor, offset: Tensor, weight: Tensor, mask: Tensor | None, groups: int, border: str, taps: int
+    image: Tensor, offset: Tensor, weight: Tensor, bias: Tensor | None, mask: Tensor | None, groups: int, border: str
 ) -> None:
     if border not in BORDERS:
         raise ValueError(f"unknown border rule {border!r}: expected one of {', '.join(BORDERS)}")
+    for name, x in {"image": image, "offset": offset, "weight": weight}.items():
+        if x.dim() != 4:
+            raise ValueError(f"{name} {tuple(x.shape)}: expected four dimensions")
+    taps = weight.shape[2] * weight.shape[3]
     if image.shape[1] != weight.shape[1] * groups or len(weight) % groups:
         raise ValueError(
             f"weight {tuple(weight.shape)} does not fit image {tuple(image.shape)} in {groups} groups: expected "
@@ -168,5 +178,7 @@ def _check(
             f"offset {tuple(offset.shape)} does not fit image {tuple(image.shape)}: expected (N, {2 * taps} G, h, w) "
             "with a G that divides C"
         )
+    if bias is not None and bias.shape != weight.shape[:1]:
+        raise ValueError(f"bias {tuple(bias.shape)}: expected {tuple(weight.shape[:1])}")
     if mask is not None and mask.shape != (len(offset), count * taps, *offset.shape[2:]):
         raise ValueError(f"mask {tuple(mask.shape)}: expected {(len(offset), count * taps, *offset.shape[2:])}")

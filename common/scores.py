@@ -1,15 +1,17 @@
 """Evaluation, what is the same in several papers: frames read ahead, scores, and the lines that tell them."""
 
 import re
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections import OrderedDict, deque
+from collections.abc import Callable, Hashable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import groupby
+from threading import Lock
 from typing import NamedTuple, TypeVar
 
 import numpy as np
 
 from common.color import rgb_to_y
+from common.distributed import Processes
 from common.metrics import interpolation_error, psnr, ssim
 from common.protocols import Protocol
 from common.tables import read
@@ -26,6 +28,39 @@ class Score(NamedTuple):
     values: dict[str, float]
 
 
+class Cache:
+    """The last `size` values that were asked for; several threads that want one wait for the same."""
+
+    def __init__(self, size: int):
+        self.size, self._lock = size, Lock()
+        self._jobs: OrderedDict[Hashable, Future] = OrderedDict()
+
+    def get(self, key: Hashable, make: Callable[[], T]) -> T:
+        """The value of a key, made if it is not here; an error of `make` goes to all who wait for it."""
+        with self._lock:
+            known = self._jobs.pop(key, None)
+            job = self._jobs[key] = known or Future()
+            if len(self._jobs) > self.size:
+                self._jobs.popitem(last=False)
+        if not known:
+            try:
+                job.set_result(make())
+            except BaseException as error:  # for those who wait
+                job.set_exception(error)
+        return job.result()
+
+
+def share(count: int, processes: Processes) -> range:
+    """Numbers of the samples that this process scores: neighbours, which may share frames."""
+    rank, world_size = processes.rank, processes.world_size
+    return range(rank * count // world_size, (rank + 1) * count // world_size)
+
+
+def smallest(protocols: Iterable[Protocol]) -> int:
+    """Pixels a side that a frame needs for all of these."""
+    return max(SMALLEST + 2 * protocol.border for protocol in protocols)
+
+
 def ahead(pool: ThreadPoolExecutor, read: Callable[[int], T], numbers: Iterable[int], depth: int) -> Iterator[T]:
     """What `read` gives for each number, in order, `depth` of them read ahead."""
     waiting: deque = deque()
@@ -38,7 +73,7 @@ def ahead(pool: ThreadPoolExecutor, read: Callable[[int], T], numbers: Iterable[
 
 
 def score(protocol: Protocol, prediction: np.ndarray, truth: np.ndarray) -> dict[str, float]:
-    """The protocol's metrics of one frame; for protocols on RGB or Y, without border or alignment.
+    """The protocol's metrics of one frame, inside the protocol's border; for protocols on RGB or Y, without alignment.
 
     Args:
         protocol: how to score.
@@ -49,10 +84,16 @@ def score(protocol: Protocol, prediction: np.ndarray, truth: np.ndarray) -> dict
         Metric -> value; PSNR is inf for equal images.
 
     Raises:
-        ValueError: different shapes, fewer than 11 pixels a side, or NaN.
+        ValueError: different shapes, fewer than 11 pixels a side inside the border, or NaN.
     """
     if np.isnan(prediction).any():
         raise ValueError("the result holds NaN values: the network diverged or its checkpoint is damaged")
+    (height, width), least = truth.shape[:2], smallest([protocol])
+    if min(height, width) < least:
+        raise ValueError(
+            f"a frame of {width}x{height} pixels: expected {least} or more a side for protocol {protocol.name}, "
+            f"which cuts {protocol.border} on every side"
+        )
     levels = 255 * prediction.astype(np.float64)
     if protocol.prediction == "uint8":
         # Every second value of a mean of two frames is a tie, which the noise of float32 must not decide.
@@ -60,6 +101,7 @@ def score(protocol: Protocol, prediction: np.ndarray, truth: np.ndarray) -> dict
     if protocol.prediction != "float":
         levels = levels.clip(0, 255)
     shown, gt = (rgb_to_y(levels / 255), rgb_to_y(truth)) if protocol.space == "y" else (levels, truth)
+    shown, gt = (_inside(image, protocol.border) for image in (shown, gt))
     peak = protocol.peak
     if peak != 255:
         shown, gt = shown * (peak / 255), gt * (peak / 255)
@@ -69,6 +111,10 @@ def score(protocol: Protocol, prediction: np.ndarray, truth: np.ndarray) -> dict
         "MAE": lambda: interpolation_error(shown, gt) / peak,
     }
     return {metric: functions[metric]() for metric in protocol.metrics}
+
+
+def _inside(image: np.ndarray, border: int) -> np.ndarray:
+    return image[border : image.shape[0] - border, border : image.shape[1] - border]
 
 
 def mean(protocol: Protocol, scores: list[Score]) -> dict[str, float]:

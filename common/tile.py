@@ -62,7 +62,7 @@ def _windows(size: int, tile: int, overlap: int, scale: int, device: torch.devic
 
     The last tile is shifted inwards rather than cut, so that the network sees one size only.
     """
-    starts = [*range(0, size - tile, tile - overlap), size - tile]
+    starts = [*range(0, size - tile, max(tile - overlap, 1)), size - tile]
     place = (torch.arange(tile * scale, device=device) + 0.5) / scale  # distance from the tile's border, input pixels
     margin, ramp = overlap * 3 / 8, max(overlap / 4, 1e-6)
     total = torch.zeros(size * scale, device=device)

@@ -15,11 +15,12 @@ import numpy as np
 
 from common.degradations import DEGRADATIONS, clip_rng, degrade
 from common.image import read_image, write_image
-from common.resize import imresize
+from common.lowres import make_low
 
 MARKER = ".synthetic"  # make_synthetic.py leaves it in what it made
-LOW = "low_x4"  # frames at a quarter of the width and height: no degradation, for they change their size
-DEGRADED = (*DEGRADATIONS, LOW)
+# Low-resolution frames, by `common.lowres.make_low`: no degradations, for they change their size.
+LOWS = {"BIx4": ("bi", 4), "BDx4": ("bd", 4), "BIx2": ("bi", 2)}
+DEGRADED = (*DEGRADATIONS, *LOWS)
 
 _PNG_HEAD = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"
 _PNG_END = b"\0\0\0\0IEND\xaeB`\x82"
@@ -131,9 +132,10 @@ def clip_faults(sequences: Path, clip: str, *, frames: int, size: tuple[int, int
 
 
 def degrade_clip(folder: Path, vimeo: VimeoSet, name: str, clip: str, seed: int) -> int:
-    """Write the degraded frames of a clip that are missing or damaged, of the published size or `LOW`.
+    """Write the degraded frames of a clip that are missing or damaged, of the published size or one of `LOWS`.
 
-    They are what `degrade(frames, name, clip_rng(seed, clip))` makes: the same, however often this was interrupted.
+    They are what `degrade(frames, name, clip_rng(seed, clip))` or `make_low` makes: the same, however often this was
+    interrupted.
 
     Returns:
         How many were written.
@@ -146,8 +148,9 @@ def degrade_clip(folder: Path, vimeo: VimeoSet, name: str, clip: str, seed: int)
     if not missing:
         return 0
     sharp = [read_frame(folder / f"sequences/{clip}/im{n}.png", vimeo.size) for n in range(1, vimeo.frames + 1)]
-    if name == LOW:
-        made = [imresize(frame, scale=1 / 4) for frame in sharp]
+    if name in LOWS:
+        kind, scale = LOWS[name]
+        made = [make_low(frame, kind, scale=scale) for frame in sharp]
     else:
         made = degrade(sharp, name, clip_rng(seed, clip))
     for number in missing:
@@ -179,8 +182,8 @@ def degraded_frames(folder: Path, vimeo: VimeoSet, name: str, clip: str) -> list
 
 
 def degraded_size(vimeo: VimeoSet, name: str) -> tuple[int, int]:
-    """Width and height; `LOW` rounds up as `imresize` does."""
-    return tuple(-(-length // 4) for length in vimeo.size) if name == LOW else vimeo.size
+    """Width and height; frames of `LOWS` are of what is a multiple of their factor."""
+    return tuple(length // LOWS[name][1] for length in vimeo.size) if name in LOWS else vimeo.size
 
 
 def is_whole_png(path: Path, size: tuple[int, int]) -> bool:

@@ -1,4 +1,6 @@
-"""Which frames a window holds at the ends of a clip."""
+"""Windows of consecutive frames, and which frames they hold at the ends of a clip."""
+
+from collections.abc import Iterable, Iterator
 
 
 def neighbour_indices(index: int, count: int, length: int, *, padding: str) -> list[int]:
@@ -36,6 +38,30 @@ def neighbour_indices(index: int, count: int, length: int, *, padding: str) -> l
             f"a clip of {length} frames is too short for a window of {count} with padding {padding!r}: use 'replicate'"
         )
     return window
+
+
+def windows(frames: Iterable, count: int, *, padding: str) -> Iterator[list]:
+    """The `count` frames around every frame of a clip, itself in the middle; holds 3 count // 2 of them.
+
+    Args:
+        frames: of the clip; read count // 2 ahead of the middle, at the start to the last of the first `count`.
+        count: frames in a window, odd.
+        padding: which frames stand for those outside the clip; see `neighbour_indices`.
+
+    Raises:
+        ValueError: the clip is too short for that padding, or what `neighbour_indices` refuses.
+    """
+    held = {}  # number of a frame: the frame
+    length = current = 0
+    for frame in frames:
+        held[length] = frame
+        length += 1
+        while length >= max(current + count // 2 + 1, count):  # its window is read, whatever stands for what is not
+            yield [held[k] for k in neighbour_indices(current, count, length, padding=padding)]
+            current += 1
+            held.pop(current - count, None)
+    for number in range(current, length):
+        yield [held[k] for k in neighbour_indices(number, count, length, padding=padding)]
 
 
 def _replicate(i: int, index: int, half: int, length: int) -> int:

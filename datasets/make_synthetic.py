@@ -11,175 +11,24 @@ import shutil
 import signal
 import sys
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 if not __package__:
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 import cv2
-import numpy as np
 from tqdm import tqdm
 
-from common.degrade import downsample_bd, downsample_bi
-from common.flow_io import write_flow
-from common.image import to_uint8, write_bytes, write_image
-from common.synthetic import Scene
+from common.image import write_bytes
+from common.synthetic_sets import LAYOUTS, Clip
 
 VERSION = 1  # raise it whenever the same parameters give other pixels
 MARKER = ".synthetic"
-SPLITS = ("train", "test")
-
-
-@dataclass(frozen=True)
-class Clip:
-    """One job. `number` counts from 0 within its split, `position` over the clips of its folder."""
-
-    layout: str
-    split: str
-    number: int
-    position: int
-    frames: int
-    height: int
-    width: int
-    seed: int
-    pace: float
-
-    def scene(self) -> tuple[Scene, np.random.Generator]:
-        """Drawn from seed, layout, split and number: test clips never repeat training clips."""
-        key = (self.seed, list(LAYOUTS).index(self.layout), SPLITS.index(self.split), self.number)
-        rng = np.random.default_rng(key)
-        return Scene(rng, self.height, self.width, LAYOUTS[self.layout].pace * self.pace), rng
-
-
-def write_dvd(folder: Path, clip: Clip) -> None:
-    scene, rng = clip.scene()
-    exposure = rng.uniform(0.6, 1)  # of the time between two frames, the same over a video
-    for t in range(clip.frames):
-        video, name = folder / f"video_{clip.number:04d}", f"{t:05d}.jpg"
-        write_image(video / "input" / name, blurred(scene, t, exposure), quality=95)
-        write_image(video / "GT" / name, sharp(scene, t), quality=95)
-
-
-def write_nah(folder: Path, clip: Clip) -> None:
-    scene, _ = clip.scene()
-    for t in range(clip.frames):  # GoPro blurs are means of windows that follow each other without a gap
-        video, name = folder / f"video_{clip.number:04d}", f"{t:06d}.png"
-        write_image(video / "blur_gamma" / name, blurred(scene, t, 1.0))
-        write_image(video / "sharp" / name, sharp(scene, t))
-
-
-def write_vimeo(folder: Path, clip: Clip) -> None:
-    scene, _ = clip.scene()
-    for t in range(clip.frames):
-        write_image(folder / "sequences" / vimeo_name(clip.position) / f"im{t + 1}.png", sharp(scene, t))
-
-
-def write_vimeo_triplet(folder: Path, clip: Clip) -> None:
-    write_vimeo(folder, clip)
-    scene, _ = clip.scene()
-    for name, there in (("flow_t0.flo", 0), ("flow_t1.flo", 2)):  # from im2, which is at time 1
-        write_flow(folder / "flow" / vimeo_name(clip.position) / name, scene.flow(1, there)[0])
-
-
-def vimeo_name(position: int) -> str:
-    return f"{position // 1000 + 1:05d}/{position % 1000 + 1:04d}"
-
-
-def write_vid4(folder: Path, clip: Clip) -> None:
-    scene, _ = clip.scene()
-    for t in range(clip.frames):
-        frame, name = sharp(scene, t), Path(f"video_{clip.number:04d}", f"{t:08d}.png")
-        write_image(folder / "GT" / name, frame)
-        write_image(folder / "BIx4" / name, downsample_bi(frame, scale=4))
-        write_image(folder / "BDx4" / name, downsample_bd(frame, kind="bd", scale=4))
-
-
-def write_gopro240(folder: Path, clip: Clip) -> None:
-    scene, _ = clip.scene()
-    for t in range(clip.frames):
-        write_image(folder / clip.split / f"GOPR{clip.number:04d}_11_00" / f"{t + 1:06d}.png", sharp(scene, t))
-
-
-def write_sintel(folder: Path, clip: Clip) -> None:
-    scene, _ = clip.scene()
-    for t in range(clip.frames):
-        clean, final, flow, occlusions = (
-            folder / "training" / kind / f"scene_{clip.number:04d}" / f"frame_{t + 1:04d}"
-            for kind in ("clean", "final", "flow", "occlusions")
-        )
-        write_image(clean.with_suffix(".png"), sharp(scene, t))
-        write_image(final.with_suffix(".png"), blurred(scene, t, 0.5))
-        if t + 1 < clip.frames:
-            motion, hidden = scene.flow(t, t + 1)
-            write_flow(flow.with_suffix(".flo"), motion)
-            _, gray_png = cv2.imencode(".png", hidden.astype(np.uint8) * 255)
-            write_bytes(occlusions.with_suffix(".png"), gray_png.tobytes())
-
-
-def write_chairs(folder: Path, clip: Clip) -> None:
-    scene, _ = clip.scene()
-    stem = f"{clip.position + 1:05d}"
-    for t in range(2):
-        write_image(folder / "data" / f"{stem}_img{t + 1}.ppm", sharp(scene, t))
-    write_flow(folder / "data" / f"{stem}_flow.flo", scene.flow(0, 1)[0])
-
-
-def sharp(scene: Scene, time: float) -> np.ndarray:
-    return to_uint8(scene.render(time))
-
-
-def blurred(scene: Scene, time: float, exposure: float) -> np.ndarray:
-    return to_uint8(scene.blurred(time, exposure, scene.samples(time, exposure)))
-
-
-def vimeo_lists(prefix: str) -> Callable[[Path, list[Clip]], None]:
-    def write(folder: Path, clips: list[Clip]) -> None:
-        for split in SPLITS:
-            lines = [vimeo_name(clip.position) + "\n" for clip in clips if clip.split == split]
-            write_bytes(folder / f"{prefix}_{split}list.txt", "".join(lines).encode())
-
-    return write
-
-
-def vid4_list(folder: Path, clips: list[Clip]) -> None:
-    lines = [f"video_{clip.number:04d} {clip.frames} ({clip.height},{clip.width},3)\n" for clip in clips]
-    write_bytes(folder / "meta_info_Vid4_GT.txt", "".join(lines).encode())
-
-
-def chairs_list(folder: Path, clips: list[Clip]) -> None:
-    lines = [f"{SPLITS.index(clip.split) + 1}\n" for clip in clips]
-    write_bytes(folder / "chairs_split.txt", "".join(lines).encode())
-
-
-@dataclass(frozen=True)
-class Layout:
-    """`folders` maps the folder under the root to the splits in it; `pace` is how fast time runs, see `Scene`."""
-
-    folders: dict[str, tuple[str, ...]]
-    pace: float
-    write: Callable[[Path, Clip], None]
-    write_lists: Callable[[Path, list[Clip]], None] | None = None
-    frames: int | None = None  # where the format fixes their number
-    flow: str | None = None  # what kind is written where training wants labels; goes into the marker
-
-
-# Blurred sets move fast enough for "blurry input" to score what it does on the real ones, 27 to 30 dB.
-LAYOUTS = {
-    "DVD": Layout({"train_DVD": ("train",), "test_DVD": ("test",)}, 2.0, write_dvd),
-    "nah": Layout({"train_nah": ("train",), "test_nah": ("test",)}, 2.0, write_nah),
-    "vimeo_triplet": Layout({"vimeo_triplet": SPLITS}, 1.2, write_vimeo_triplet, vimeo_lists("tri"), 3, flow="exact"),
-    "vimeo_septuplet": Layout({"vimeo_septuplet": SPLITS}, 1.0, write_vimeo, vimeo_lists("sep"), frames=7),
-    "vid4": Layout({"Vid4": ("test",)}, 0.6, write_vid4, vid4_list),
-    "gopro240": Layout({"GOPRO_Large_all": SPLITS}, 2.0 / 8, write_gopro240),
-    "sintel": Layout({"MPI-Sintel": ("train",)}, 2.0, write_sintel),
-    "chairs": Layout({"FlyingChairs": SPLITS}, 2.5, write_chairs, chairs_list, frames=2),
-}
+ADDED = ("degraded", "BIx4up_direct")  # folders that prepare_vimeo90k.py and prepare_vid4.py put into a set
 
 
 def clips_of(name: str, splits: tuple[str, ...], options: argparse.Namespace) -> list[Clip]:
-    frames = LAYOUTS[name].frames or options.frames
+    frames = LAYOUTS[name].frames or options.frames or LAYOUTS[name].usual
     counts = {"train": options.clips, "test": options.test_clips}
     numbers = [(split, number) for split in splits for number in range(counts[split])]
     return [
@@ -204,9 +53,9 @@ def marker_of(clips: list[Clip], splits: tuple[str, ...]) -> dict:
 
 
 def count_files(folder: Path) -> int:
-    """But not what prepare_vimeo90k.py --degrade adds."""
+    """But not what other scripts add."""
     walk = os.walk(folder)
-    return sum(len(files) for place, _, files in walk if "degraded" not in Path(place).relative_to(folder).parts)
+    return sum(len(files) for place, _, files in walk if not {*ADDED} & {*Path(place).relative_to(folder).parts})
 
 
 def is_made(target: Path, marker: dict, force: bool) -> bool:
@@ -294,7 +143,9 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--layout", default="DVD", choices=[*LAYOUTS, "all"])
     parser.add_argument("--clips", type=int, default=8, help="clips for training (default 8)")
     parser.add_argument("--test_clips", type=int, default=2, help="clips for testing, never the same (default 2)")
-    parser.add_argument("--frames", type=int, default=40, help="frames a clip, where the format leaves it open")
+    parser.add_argument(
+        "--frames", type=int, help="frames a clip, where the format leaves it open (default 40; spmcs 31, clips 9)"
+    )
     parser.add_argument("--size", default="320x192", metavar="WxH", help="of the frames (default 320x192)")
     parser.add_argument("--seed", type=int, default=0, help="the same seed gives the same bytes")
     parser.add_argument("--pace", type=float, default=1.0, help="how fast everything moves, 1 as in the real set")
@@ -309,7 +160,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     if min(options.width, options.height) < 32 or options.width % 4 or options.height % 4:
         parser.error(f"--size {options.size}: expected multiples of 4 from 32 up")
     for flag, least in (("clips", 1), ("test_clips", 1), ("frames", 1), ("seed", 0), ("workers", 1)):
-        if getattr(options, flag) < least:
+        if getattr(options, flag) is not None and getattr(options, flag) < least:
             parser.error(f"--{flag} {getattr(options, flag)}: expected {least} or more")
     if not 0 < options.pace < 100:
         parser.error(f"--pace {options.pace}: expected a positive number, such as 0.5 for half as fast")

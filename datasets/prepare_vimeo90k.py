@@ -4,10 +4,10 @@ python datasets/prepare_vimeo90k.py                                             
 python datasets/prepare_vimeo90k.py --check                                     read every frame of both lists
 python datasets/prepare_vimeo90k.py --flow --weights network-default.pytorch    label the triplets for IFRNet
 python datasets/prepare_vimeo90k.py --layout vimeo_septuplet --degrade mixed    noisy septuplets for TOFlow
+python datasets/prepare_vimeo90k.py --layout vimeo_septuplet --degrade BDx4     low-resolution septuplets for TDAN
 """
 
 import hashlib
-import json
 import os
 import sys
 from collections import Counter
@@ -31,8 +31,8 @@ from common.cli import UsageError
 from common.degradations import NOISE, VERSION
 from common.distributed import choose_device
 from common.flow_io import FLO_MAGIC, write_flow
-from common.image import write_bytes
 from common.interrupt import StopRequest
+from common.jobs import claim, run_jobs
 from common.liteflownet import LiteFlowNet, estimate_flow
 from common.vimeo import (
     DEGRADED,
@@ -78,10 +78,12 @@ SEPTUPLETS = """Vimeo-90K septuplets, 448x256 PNG (Xue et al., Video Enhancement
    and unpack it in {root}. Frames of videos on Vimeo, for research use; the lists are MIT.
 2. Read every frame, once:
      {script} --root {root} --layout vimeo_septuplet --check
-3. Only for TOFlow, and only to save time: it can degrade frames as it reads them, but JPEG 2000 takes 0.1 s a frame.
-   Write noisy, compressed or blurry copies of the test list (or of both), as often as it is interrupted:
+3. Only for TOFlow and TDAN, and only to save time: they can degrade frames as they read them, but JPEG 2000 takes 0.1 s
+   a frame. Write noisy, compressed, blurry or small copies of a list (or of both), as often as it is interrupted:
      {script} --root {root} --layout vimeo_septuplet --split test --degrade mixed j2k_q20
-   Each kind of noise takes 18 GB for the test list and 166 GB for both, the others two thirds of that at most.
+     {script} --root {root} --layout vimeo_septuplet --split train --degrade BIx4 BDx4
+   Each kind of noise takes 18 GB for the test list and 166 GB for both, the others two thirds of that at most; BIx4 and
+   BDx4 (112x64) a twentieth, BIx2 (224x128) a fifth.
 
 {root}/vimeo_septuplet
 ├── sep_trainlist.txt                              64,612 lines such as 00001/0001
@@ -191,36 +193,6 @@ def faults(folder: Path, vimeo: VimeoSet, workers: int) -> Iterator[str]:
     yield from degraded_faults(folder, vimeo, lists)
 
 
-def claim(record: Path, made_by: dict, what: str, unknown: str) -> None:
-    """Keep the folder of `record` for files of one kind, and write down there which.
-
-    Args:
-        record: JSON file.
-        made_by: what makes the files; it may differ in nothing from what the record holds.
-        what: what the folder holds, for errors.
-        unknown: what it holds if there are files without a record, and what to do about it.
-
-    Raises:
-        UsageError: it holds others.
-        ValueError: what is written there is damaged.
-    """
-    folder = record.parent
-    if record.is_file():
-        try:
-            found = dict(json.loads(record.read_text()))
-        except (ValueError, TypeError):
-            raise ValueError(f"{record}: damaged; move {folder} away to make its files again") from None
-        differing = [f"{key} {found.get(key)}" for key, value in made_by.items() if found.get(key) != value]
-        if differing:
-            raise UsageError(
-                f"{folder} holds {what} of another kind ({', '.join(differing)}): go on with it, or move it away"
-            )
-    elif folder.is_dir() and any(folder.iterdir()):
-        raise UsageError(f"{folder} holds {unknown}")
-    else:
-        write_bytes(record, json.dumps(made_by, indent=1).encode())
-
-
 # Labelling
 
 
@@ -320,24 +292,18 @@ def write_degraded(folder: Path, vimeo: VimeoSet, options) -> int:
         made_by = {"degradation": name, "version": VERSION} | ({"seed": seed} if name in NOISE else {})
         unknown = "files of unknown origin, without degraded.json: move it away to write it again"
         claim(folder / "degraded" / name / "degraded.json", made_by, "frames", unknown)
-    with StopRequest() as stop, ThreadPool(options.workers) as pool:
+    with StopRequest() as stop:
         for name in options.degrade:
-            # What is queued when a signal comes is passed over; what is under way is finished.
-            def work(clip, name=name):
-                return None if stop.signal is not None else degrade_clip(folder, vimeo, name, clip, seed)
 
-            with tqdm(total=len(clips), desc=name, unit="clip", disable=None) as bar:
-                written = []
-                for count in pool.imap_unordered(work, clips):
-                    bar.update(count is not None)
-                    written.append(count)
-            left = written.count(None)
+            def work(clip, name=name):
+                return degrade_clip(folder, vimeo, name, clip, seed)
+
+            where = folder / "degraded" / name
+            written, left = run_jobs(work, clips, workers=options.workers, title=name, unit="clip", stop=stop)
             if left:
-                where = folder / "degraded" / name
                 print(f"{where}: stopped, {left} of {len(clips)} clips left; the same command goes on")
                 return 128 + stop.signal
-            frames = vimeo.frames * len(clips)
-            print(f"{folder / 'degraded' / name}: {frames} frames, {sum(written)} of them new")
+            print(f"{where}: {vimeo.frames * len(clips)} frames, {sum(written)} of them new")
     return 0
 
 

@@ -106,9 +106,9 @@ def build(state: dict[str, Tensor], source: str | Path) -> TDAN:
     Raises:
         ValueError: tensors are missing, unexpected or of another shape.
     """
-    rule = int(state["border"]) if "border" in state else 0
-    if rule >= len(BORDERS):
-        raise ValueError(f"{source}: border {rule}: expected the number of one of {', '.join(BORDERS)}")
+    rule = state["border"].tolist() if "border" in state else 0
+    if rule not in range(len(BORDERS)):
+        raise ValueError(f"{source}: border {rule}: expected the place of one of {', '.join(BORDERS)}")
     before, after = (
         len({name.split(".")[1] for name in state if name.startswith(f"{part}.")})
         for part in ("blocks_before", "blocks_after")
@@ -123,17 +123,33 @@ def build(state: dict[str, Tensor], source: str | Path) -> TDAN:
     return network.eval()
 
 
-def load_network(path: str | Path, scale: int) -> TDAN:
-    """The network of a checkpoint file with its weights, on the CPU, ready to run.
+def load_network(path: str | Path) -> TDAN:
+    """The network of a checkpoint file with its weights, on the CPU, ready to run; the file tells its form.
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: it is no checkpoint of TDAN, or of one with another scale.
+        ValueError: it is no checkpoint of TDAN.
     """
-    network = build(convert(load_any(path), path), path)
-    if network.scale != scale:
-        raise ValueError(f"{path}: enlarges {network.scale} times, not {scale} times: give --set scale={network.scale}")
-    return network
+    return build(convert(load_any(path), path), path)
+
+
+def check_form(network: TDAN, config, source: str | Path) -> None:
+    """Refuse a network of another form than the settings have: a file may be of another run, or lack whole blocks.
+
+    Raises:
+        ValueError: it is.
+    """
+    form = {
+        "channels": len(network.first.weight),
+        "blocks_before": len(network.blocks_before),
+        "blocks_after": len(network.blocks_after),
+        "scale": network.scale,
+    }
+    other = {name: value for name, value in form.items() if value != getattr(config, name)}
+    if other:
+        told = ", ".join(f"{name} {value} instead of {getattr(config, name)}" for name, value in other.items())
+        flags = " ".join(f"--set {name}={value}" for name, value in other.items())
+        raise ValueError(f"{source}: has {told}: give the --config that it was trained with, or {flags}")
 
 
 def published() -> list[dict]:
@@ -168,12 +184,14 @@ def load(options, config, device: torch.device) -> tuple[TDAN | None, Path | Non
     Both are None under `--baseline`.
 
     Raises:
-        ValueError: there is no such checkpoint, or it is of another scale.
+        ValueError: there is no such checkpoint, or it is of another form.
     """
     if options.baseline:
         return None, None
     path = find(options, config)
-    network = load_network(path, config.scale).to(device)
+    network = load_network(path).to(device)
+    check_form(network, config, path)
     if config.compile:
-        network.compile()
+        for name in ("extract", "fuse_window"):  # `stream.Enhancer` calls these, not the network as a whole
+            setattr(network, name, torch.compile(getattr(network, name)))
     return network, path

@@ -20,6 +20,7 @@ from common.windows import PADDINGS
 from tdan.model import GROUPS, INITS, SCALES
 from tdan.sets import SETS, TRAINING_SETS
 
+PADDING = "reflection"  # at the ends of clips, unless told otherwise
 CHOICES = {"border": BORDERS, "init": INITS, "data": SETS, "valid_data": SETS, "amp": ("off", "bf16", "fp16")}
 LEAST = dict.fromkeys((
     "blocks_before", "blocks_after", "total_batch", "crop", "valid_every_step", "write_log_every_step",
@@ -155,8 +156,9 @@ def build_parser() -> cli.Parser:
     add("--export", choices=("onnx",), help="write the network to --output, such as tdan.onnx")
     add("--export_size", metavar="WxH", help="fixed low-resolution size of the exported network; else any")
     group = parser.add_argument_group("windows and parts, in testing and with --input")
-    group.add_argument("--padding", default="reflection", choices=PADDINGS,
-        help="which frames stand for those before the first and after the last")  # fmt: skip
+    group.add_argument("--padding", choices=PADDINGS,
+        help=f"which frames stand for those before the first and after the last; {PADDING} if not given, and "
+        "replicate in a clip of one or two frames")  # fmt: skip
     group.add_argument("--chop", action="store_true", help="cut frames into overlapping quarters, as the authors do")
     group.add_argument("--flips", action="store_true", help="average over mirrored frames; four times the work")
     group.add_argument("--fps", type=Fraction, help="of the video written from images, such as 60 or 60000/1001")

@@ -15,9 +15,10 @@ Where MMagic's and the authors' published code differ:
   3. Names: our tables in checkpoints.py read both.
 In both, and so here: the middle frame stands among the aligned ones as it is; there is no activation between the steps
 of the alignment; the names "deconv" of the authors' second and third steps mean ordinary deformable convolutions.
-Ours: aggregating the middle frame's features with a neighbour's is one convolution of both stacked, computed as the sum
-of one convolution for each, so that neither is computed more often than there are frames. Twofold enlargement (`scale`)
-leaves one of the two steps of enlargement out, as the authors advise.
+Ours: the middle frame's features and a neighbour's are stacked, convolved (the aggregation) and convolved again (the
+first offsets). Nothing is in between, so both are sums of what they are for either frame, and are computed as such:
+once for a frame, however many windows it is in. Twofold enlargement (`scale`) leaves one of the two steps of it out, as
+the authors advise.
 
 Letters: B clips, T = 5 frames a clip, K = 4 neighbours a clip, N = B T or B K, C channels, H W pixels.
 """
@@ -36,11 +37,17 @@ SCALES = (2, 4)
 GROUPS = 8  # deformable groups
 TAPS = 9
 INITS = ("mmagic", "authors")
+Parts = tuple[Tensor, Tensor]  # of the aggregation (., C, H, W) and of the first offsets (., 144, H, W)
 
 
 def conv(inputs: int, outputs: int, bias: bool = True) -> nn.Conv2d:
     """All of TDAN's convolutions look like this."""
     return nn.Conv2d(inputs, outputs, 3, padding=1, bias=bias)
+
+
+def in_rows(x: Tensor, count: int) -> Tensor:
+    """(N, ...) as (N / count, count, ...); `unflatten` would leave the traced sizes in an exported graph."""
+    return x.reshape(-1, count, *x.shape[1:])
 
 
 class ResidualBlock(nn.Module):
@@ -64,10 +71,9 @@ class DeformableConv(nn.Module):
         self.weight = nn.Parameter(torch.empty(channels, channels, 3, 3))
         self.offset = conv(channels, 2 * GROUPS * TAPS)
 
-    def forward(self, x: Tensor, guide: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """What x (N, C, H, W) becomes, and the offsets (N, 144, H, W) told by `guide`, or by x itself."""
-        offset = self.offset(x if guide is None else guide)
-        return deform_conv2d(x, offset, self.weight, padding=1, border=self.border), offset
+    def forward(self, x: Tensor, offset: Tensor) -> Tensor:
+        """What x (N, C, H, W) becomes with offsets (N, 144, H, W), which `self.offset` tells."""
+        return deform_conv2d(x, offset, self.weight, padding=1, border=self.border)
 
 
 class TDAN(nn.Module):
@@ -105,6 +111,7 @@ class TDAN(nn.Module):
             )
         self.scale = scale
         self.register_buffer("border", torch.tensor(BORDERS.index(border), dtype=torch.uint8))
+        self.register_load_state_dict_post_hook(TDAN._take_border)
         self.first = conv(3, channels)
         self.blocks_before = nn.Sequential(*(ResidualBlock(channels) for _ in range(blocks_before)))
         self.aggregate = conv(2 * channels, channels)
@@ -132,7 +139,7 @@ class TDAN(nn.Module):
         """
         if frames.dim() != 5 or frames.shape[1:3] != (WINDOW, 3):
             raise ValueError(f"frames {tuple(frames.shape)}: expected (B, {WINDOW}, 3, H, W)")
-        features = self.extract(frames.flatten(0, 1)).unflatten(0, (frames.shape[0], WINDOW))  # B T C H W
+        features = in_rows(self.extract(frames.flatten(0, 1)), WINDOW)  # B T C H W
         neighbours = features[:, NEIGHBOURS].flatten(0, 1)  # N C H W
         return self.fuse_window(
             frames, neighbours, self.middle_part(features[:, MIDDLE]), self.neighbour_part(neighbours)
@@ -146,43 +153,50 @@ class TDAN(nn.Module):
         x = self.first((frames - 0.5).contiguous(memory_format=layout))  # N C H W
         return self.blocks_before(F.relu(x, inplace=True))
 
-    def middle_part(self, features: Tensor) -> Tensor:
-        """What a middle frame's features (N, C, H, W) are in the aggregation, (N, C, H, W)."""
-        return F.conv2d(features, self.aggregate.weight[:, : features.shape[1]], self.aggregate.bias, padding=1)
+    def middle_part(self, features: Tensor) -> Parts:
+        """What a middle frame's features (N, C, H, W) add to the aggregation and to the first offsets."""
+        weight = self.aggregate.weight[:, : features.shape[1]]
+        part = F.conv2d(features, weight, self.aggregate.bias, padding=1)  # N C H W
+        return part, self.deform[0].offset(part)
 
-    def neighbour_part(self, features: Tensor) -> Tensor:
-        """What a neighbour's features (N, C, H, W) are in the aggregation, (N, C, H, W)."""
-        return F.conv2d(features, self.aggregate.weight[:, features.shape[1] :], padding=1)
+    def neighbour_part(self, features: Tensor) -> Parts:
+        """What a neighbour's features (N, C, H, W) add to the aggregation and to the first offsets."""
+        weight = self.aggregate.weight[:, features.shape[1] :]
+        part = F.conv2d(features, weight, padding=1)  # N C H W
+        return part, F.conv2d(part, self.deform[0].offset.weight, padding=1)
 
     # What is computed for each window
 
-    def fuse_window(self, frames: Tensor, neighbours: Tensor, middle: Tensor, others: Tensor) -> dict[str, Tensor]:
+    def fuse_window(self, frames: Tensor, neighbours: Tensor, middle: Parts, others: Parts) -> dict[str, Tensor]:
         """The outputs of `forward`.
 
         Args:
             frames: (B, 5, 3, H, W) RGB in [0, 1].
             neighbours: the neighbours' features from `extract`, (N, C, H, W), N = 4 B.
-            middle: `middle_part` of the middle frames' features, (B, C, H, W).
-            others: `neighbour_part` of the neighbours' features, (N, C, H, W).
+            middle: `middle_part` of the middle frames' features, of B images.
+            others: `neighbour_part` of the neighbours' features, of N images.
         """
-        batch = frames.shape[0]  # not len(), which an exported graph would keep as a constant
         images, offsets = self.align(neighbours, middle, others)  # N 3 H W, N 144 H W
-        images = images.unflatten(0, (batch, len(NEIGHBOURS))) + 0.5  # B K 3 H W
+        images = in_rows(images, len(NEIGHBOURS)) + 0.5  # B K 3 H W
         aligned = torch.cat((images[:, :MIDDLE], frames[:, MIDDLE, None], images[:, MIDDLE:]), 1)  # B T 3 H W
-        motion = offsets.unflatten(1, (GROUPS * TAPS, 2)).float().mean(1).flip(1)  # N 2 H W
+        motion = offsets.detach().unflatten(1, (GROUPS * TAPS, 2)).float().mean(1).flip(1)  # N 2 H W
         return {
             "pred": self.reconstruct(aligned),
             "aligned": aligned,
-            "motion": motion.unflatten(0, (batch, len(NEIGHBOURS))),  # B K 2 H W
+            "motion": in_rows(motion, len(NEIGHBOURS)),  # B K 2 H W
         }
 
-    def align(self, neighbours: Tensor, middle: Tensor, others: Tensor) -> tuple[Tensor, Tensor]:
+    def align(self, neighbours: Tensor, middle: Parts, others: Parts) -> tuple[Tensor, Tensor]:
         """Neighbours as images (N, 3, H, W), moved onto the middle frame, and the third step's offsets."""
-        both = (others.unflatten(0, (-1, len(NEIGHBOURS))) + middle.unsqueeze(1)).flatten(0, 1)  # N C H W
-        both, _ = self.deform[0](both)
-        both, _ = self.deform[1](both)
-        moved, offsets = self.deform[2](neighbours, both)
-        moved, _ = self.deform[3](moved)  # N C H W
+        both, offsets = (
+            (in_rows(x, len(NEIGHBOURS)) + y.unsqueeze(1)).flatten(0, 1) for x, y in zip(others, middle, strict=True)
+        )  # N C H W, N 144 H W
+        first, second, third, fourth = self.deform
+        both = first(both, offsets)  # N C H W
+        both = second(both, second.offset(both))
+        offsets = third.offset(both)
+        moved = third(neighbours, offsets)
+        moved = fourth(moved, fourth.offset(moved))
         return self.to_rgb(moved), offsets
 
     def reconstruct(self, aligned: Tensor) -> Tensor:
@@ -193,6 +207,11 @@ class TDAN(nn.Module):
         for layer in self.enlarge:
             x = F.pixel_shuffle(layer(x), 2)  # B C 2H 2W
         return self.last(x) + 0.5
+
+    def _take_border(self, _) -> None:
+        """Follow the border rule that came with weights."""
+        for layer in self.deform:
+            layer.border = BORDERS[int(self.border)]
 
     # Starts of training
 

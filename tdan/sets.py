@@ -41,7 +41,9 @@ SETS = {
     )
     for degradation in DEGRADATIONS
 }
-MAKE = {"vimeo_septuplet": "vimeo_septuplet", "Vid4": "vid4", "SPMCS": "spmcs"}  # folder: layout of make_synthetic.py
+LAYOUTS = {  # of datasets/make_synthetic.py, by folder
+    "vimeo_septuplet": "vimeo_septuplet", "clips": "clips", "Vid4": "vid4", "SPMCS": "spmcs",
+}  # fmt: skip
 TRAINING_SETS = tuple(name for name, data in SETS.items() if data.trains)
 
 
@@ -72,7 +74,8 @@ def find_clips(data_root: str | Path, data: str, split: str, *, scale: int = 4, 
         data: one of `SETS`.
         split: "train" (only of `TRAINING_SETS`) or "test".
         scale: of the low-resolution frames.
-        prepared: read low-resolution frames from files that must be there. Vid4 and SPMCS do so where files are.
+        prepared: read low-resolution frames from files that must be there. Without it, those of Vid4 and SPMCS are
+            read for the clips that have a folder of them, and made for the others.
 
     Raises:
         ValueError: the folder or its list is missing or holds no clip, or the set has no such split.
@@ -82,16 +85,18 @@ def find_clips(data_root: str | Path, data: str, split: str, *, scale: int = 4, 
     if split == "train" and not entry.trains:
         raise ValueError(f"{data} is for testing: train on one of {', '.join(TRAINING_SETS)}")
     if not root.is_dir():
-        make = MAKE.get(entry.folder)
-        more = f", or make clips: python datasets/make_synthetic.py --layout {make}" if make else ""
-        raise ValueError(f"{root}: no such folder; set --data_root, get {data} (datasets/README.md){more}")
+        raise ValueError(
+            f"{root}: no such folder; set --data_root, get {data} (datasets/README.md), or make clips: "
+            f"python datasets/make_synthetic.py --layout {LAYOUTS[entry.folder]}"
+        )
     low = f"{entry.degradation.upper()}x{scale}"
     if entry.folder == "vimeo_septuplet":
         clips = _septuplets(root, split, entry.degradation, root / "degraded" / low if prepared else None)
     elif entry.folder == "clips":
         clips = _clips(root / split, entry.degradation, low, prepared, ends=split == "test")
     else:
-        clips = _clips(root, entry.degradation, low, prepared or (root / low).is_dir(), ends=True)
+        given = prepared or (root / low).is_dir()
+        clips = _clips(root, entry.degradation, low, given, ends=True, partly=not prepared)
     if not clips:
         raise ValueError(f"{root}: holds no clip of {data} ({split}); expected the layout of datasets/README.md")
     return clips
@@ -136,10 +141,11 @@ def _septuplets(root: Path, split: str, degradation: str, lows: Path | None) -> 
     return clips
 
 
-def _clips(root: Path, degradation: str, low: str, prepared: bool, ends: bool) -> list[Clip]:
+def _clips(root: Path, degradation: str, low: str, prepared: bool, ends: bool, partly: bool = False) -> list[Clip]:
     """Folders of frames, in GT or HR beside one of low-resolution frames, or, if these are not prepared, by themselves.
 
-    Where `ends` is false only frames count that have two neighbours on either side.
+    Where `ends` is false only frames count that have two neighbours on either side. `partly`: clips without a folder of
+    low-resolution frames do without.
     """
     truths = next((root / name for name in ("GT", "HR") if (root / name).is_dir()), root)
     lows = next((root / name for name in (low, "LR_bicubic") if (root / name).is_dir()), root / low)
@@ -150,9 +156,11 @@ def _clips(root: Path, degradation: str, low: str, prepared: bool, ends: bool) -
         frames = tuple(list_frames(folder))
         if len(frames) < WINDOW:
             raise ValueError(f"{folder}: {len(frames)} frames; expected {WINDOW} or more")
-        given = tuple(list_frames(lows / folder.name)) if prepared else ()
-        if prepared and len(given) != len(frames):
-            raise ValueError(f"{lows / folder.name}: {len(given)} frames; expected {len(frames)} as in {folder}")
+        beside = lows / folder.name
+        reads = prepared and (beside.is_dir() or not partly)
+        given = tuple(list_frames(beside)) if reads else ()
+        if reads and len(given) != len(frames):
+            raise ValueError(f"{beside}: {len(given)} frames; expected {len(frames)} as in {folder}")
         half = 0 if ends else WINDOW // 2
         clips.append(Clip(folder.name, frames, given, degradation, tuple(range(half, len(frames) - half))))
     return clips

@@ -1,5 +1,6 @@
 """Procedural clips: what they are (common/synthetic.py), and how they are written (datasets/make_synthetic.py)."""
 
+import importlib.util
 import json
 import os
 import subprocess
@@ -12,10 +13,24 @@ import pytest
 
 from common.flow_io import read_flow
 from common.image import read_image
+from common.lowres import make_low
 from common.synthetic import Scene
 
 SCRIPT = Path(__file__).parent.parent / "datasets" / "make_synthetic.py"
 HEIGHT, WIDTH = 96, 160
+
+
+def load():
+    """The script, which is in no package, as a module."""
+    spec = importlib.util.spec_from_file_location("make_synthetic", SCRIPT)
+    module = importlib.util.module_from_spec(spec)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "path", list(sys.path))
+        spec.loader.exec_module(module)
+    return module
+
+
+script = load()
 
 
 def make(root, *options):
@@ -194,6 +209,7 @@ def test_layouts_are_those_of_the_real_sets(all_layouts):
             for t in range(3):
                 expected |= {f"{split}_DVD/video_{clip:04d}/{kind}/{t:05d}.jpg" for kind in ("input", "GT")}
                 expected |= {f"{split}_nah/video_{clip:04d}/{kind}/{t:06d}.png" for kind in ("blur_gamma", "sharp")}
+                expected |= {f"clips/{split}/video_{clip:04d}/{t:08d}.png"}
                 expected |= {f"GOPRO_Large_all/{split}/GOPR{clip:04d}_11_00/{t + 1:06d}.png"}
     for position in range(1, 4):
         expected |= {f"vimeo_triplet/sequences/00001/{position:04d}/im{t}.png" for t in range(1, 4)}
@@ -201,7 +217,8 @@ def test_layouts_are_those_of_the_real_sets(all_layouts):
         expected |= {f"vimeo_septuplet/sequences/00001/{position:04d}/im{t}.png" for t in range(1, 8)}
         expected |= {f"FlyingChairs/data/{position:05d}_{kind}" for kind in ("img1.ppm", "img2.ppm", "flow.flo")}
     for t in range(3):
-        expected |= {f"Vid4/{kind}/video_0000/{t:08d}.png" for kind in ("GT", "BIx4", "BDx4")}
+        for folder in ("Vid4", "SPMCS"):
+            expected |= {f"{folder}/{kind}/video_0000/{t:08d}.png" for kind in ("GT", "BIx4", "BDx4")}
         for scene in range(2):
             frame = f"scene_{scene:04d}/frame_{t + 1:04d}"
             expected |= {f"MPI-Sintel/training/{kind}/{frame}.png" for kind in ("clean", "final")}
@@ -209,13 +226,36 @@ def test_layouts_are_those_of_the_real_sets(all_layouts):
                 expected |= {f"MPI-Sintel/training/flow/{frame}.flo", f"MPI-Sintel/training/occlusions/{frame}.png"}
     for prefix, folder in (("tri", "vimeo_triplet"), ("sep", "vimeo_septuplet")):
         expected |= {f"{folder}/{prefix}_{split}list.txt" for split in ("train", "test")}
-    expected |= {"Vid4/meta_info_Vid4_GT.txt", "FlyingChairs/chairs_split.txt"}
+    expected |= {f"{name}/meta_info_{name}_GT.txt" for name in ("Vid4", "SPMCS")} | {"FlyingChairs/chairs_split.txt"}
     expected |= {f"{path.split('/')[0]}/.synthetic" for path in expected}
     assert set(tree(all_layouts)) == expected
     assert (all_layouts / "vimeo_triplet/tri_trainlist.txt").read_text() == "00001/0001\n00001/0002\n"
     assert (all_layouts / "vimeo_triplet/tri_testlist.txt").read_text() == "00001/0003\n"
     assert (all_layouts / "Vid4/meta_info_Vid4_GT.txt").read_text() == "video_0000 3 (48,64,3)\n"
     assert (all_layouts / "FlyingChairs/chairs_split.txt").read_text() == "1\n1\n2\n"
+
+
+def test_sets_of_whole_clips_have_about_as_many_frames_as_the_real_ones(monkeypatch):
+    """SPMCS has 31, Vid4 from 34 on; clips of one's own are long enough for two windows of five."""
+    for layout, frames in (("spmcs", 31), ("clips", 9), ("vid4", 40)):
+        monkeypatch.setattr(sys, "argv", ["make_synthetic", "--layout", layout])
+        options = script.parse()
+        assert [clip.frames for clip in script.clips_of(layout, ("test",), options)] == [frames] * 2
+        monkeypatch.setattr(sys, "argv", ["make_synthetic", "--layout", layout, "--frames", "6"])
+        assert script.clips_of(layout, ("test",), script.parse())[0].frames == 6
+
+
+def test_low_resolution_frames_of_the_layouts(all_layouts):
+    for folder in ("Vid4", "SPMCS"):
+        truth = read_image(all_layouts / folder / "GT/video_0000/00000001.png")
+        for kind, name in (("BIx4", "bi"), ("BDx4", "bd")):
+            low = read_image(all_layouts / folder / kind / "video_0000/00000001.png")
+            assert np.array_equal(low, make_low(truth, name))
+    scenes = {
+        (all_layouts / name / "video_0000/00000000.png").read_bytes()
+        for name in ("Vid4/GT", "SPMCS/GT", "clips/test", "clips/train")
+    }
+    assert len(scenes) == 4  # different worlds
 
 
 def test_contents_of_the_layouts(all_layouts):
@@ -331,7 +371,15 @@ def test_repeats_nothing_and_replaces_only_when_forced(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "options", [("--size", "big"), ("--size", "63x48"), ("--clips", "0"), ("--layout", "none"), ("--sise", "64x48")]
+    "options",
+    [
+        ("--size", "big"),
+        ("--size", "63x48"),
+        ("--clips", "0"),
+        ("--frames", "0"),
+        ("--layout", "none"),
+        ("--sise", "64x48"),
+    ],
 )
 def test_usage_errors_are_one_line(tmp_path, options):
     result = make(tmp_path / "datasets", *options)

@@ -19,7 +19,7 @@ from common import checkpoint, cli
 from common.flow_io import read_flow, write_flow
 from common.image import read_image, write_image
 from common.liteflownet import LEVELS, LiteFlowNet, _warp, estimate_flow
-from common.resize import imresize
+from tdan.sets import find_clips, read_low
 from toflow.sets import evaluation_frames, find_samples
 
 ROOT = Path(__file__).parent.parent
@@ -310,16 +310,22 @@ def test_degraded_frames_are_those_that_are_made_on_the_fly(degrade, root, seed,
                 assert np.array_equal(*frames)
 
 
-def test_small_frames_are_the_downsampled_ones(degrade, root, run):
-    assert degrade("low_x4", "--split", "test")[0] == 0
-    folder = root / "vimeo_septuplet"
-    clip = (folder / "sep_testlist.txt").read_text().strip()
-    for number in range(1, 8):
-        small = read_image(folder / f"degraded/low_x4/{clip}/im{number:04}.png")
-        assert small.shape == (12, 16, 3)
-        assert np.array_equal(small, imresize(read_image(folder / f"sequences/{clip}/im{number}.png"), scale=1 / 4))
-    assert len(degraded(root, "low_x4")) == 7 + 1
+@pytest.mark.parametrize(("name", "degradation", "scale"), [("BIx4", "bi", 4), ("BDx4", "bd", 4), ("BIx2", "bi", 2)])
+def test_small_frames_are_those_that_tdan_makes_on_the_fly(degrade, root, run, name, degradation, scale):
+    assert degrade(name, "--split", "test")[0] == 0
+    assert len(degraded(root, name)) == 7 + 1
+    (made,) = find_clips(root, f"vimeo_{degradation}", "test", scale=scale)
+    (ready,) = find_clips(root, f"vimeo_{degradation}", "test", scale=scale, prepared=True)
+    assert ready.lows[6] == root / f"vimeo_septuplet/degraded/{name}/{ready.name}/im0007.png"
+    for number in range(7):
+        small = read_low(ready, number, scale)
+        assert small.shape == (48 // scale, 64 // scale, 3)
+        assert np.array_equal(small, read_low(made, number, scale))
     assert run("--layout", "vimeo_septuplet", "--root", root, "--check")[0] == 0  # the other list was not asked for
+    ready.lows[2].write_bytes(ready.lows[2].read_bytes()[:-1])
+    code, lines, _ = run("--layout", "vimeo_septuplet", "--root", root, "--check")
+    assert (code, len(lines)) == (1, 2)
+    assert lines[0].endswith(f"1 of 7 frames of the test list missing or damaged, first {ready.lows[2]}")
 
 
 def test_whole_degraded_frames_stay_and_others_are_made_again(degrade, root, run):

@@ -11,21 +11,25 @@ import pytest
 import torch
 import warm
 
+import tdan.checkpoints
 import toflow.config
 from common import checkpoint
 from common.image import write_image
 from common.video import open_clip, open_writer
 from ifrnet.model import IFRNet
 from pvdnet.models.deblurnet import DeblurNet
+from tdan.model import TDAN
 from toflow.checkpoints import published, spynet_names
 from toflow.model import FORMS, SPyNet, TOFlow
 
 ROOT = Path(__file__).parent.parent
-PAGES = ("README.md", "ifrnet/README.md", "pvdnet/README.md", "toflow/README.md", "datasets/README.md")
+PAGES = ("README.md", "ifrnet/README.md", "pvdnet/README.md", "tdan/README.md", "toflow/README.md",
+         "datasets/README.md")  # fmt: skip
 # Training commands are cut down to a few steps; what they are about stays.
 FEWER_STEPS = {
     "pvdnet": "-b 1 -th 0 --set width=32 --set height=32 --set frame_itr_num=2 --set total_itr=2 --device cpu".split(),
     "ifrnet": "-b 1 -th 0 --set crop=32 --set max_steps=2 --device cpu".split(),
+    "tdan": "-b 1 -th 0 --set crop=8 --set max_steps=1 --set valid_samples=1 --device cpu".split(),
     "toflow": "-b 1 -th 0 --set crop=32 --set flow_crop=32 --set max_steps=2 --device cpu".split(),
 }
 ELSEWHERE = ("make ", "pip ", "tensorboard ")  # make's targets have tests of their own; these take no clips
@@ -43,12 +47,13 @@ def commands() -> list[str]:
 def workplace(tmp_path_factory):
     """A clone with small clips, a video, frames, and files named like the published checkpoints."""
     here = tmp_path_factory.mktemp("clone")
-    for name in ("common", "ifrnet", "pvdnet", "toflow"):
+    for name in ("common", "ifrnet", "pvdnet", "tdan", "toflow"):
         shutil.copytree(ROOT / name, here / name, ignore=shutil.ignore_patterns("__pycache__"))
     (here / "datasets").mkdir()
     for script in (ROOT / "datasets").glob("*.py"):
         shutil.copy(script, here / "datasets")
-    layouts = {"DVD": 3, "nah": 3, "vimeo_triplet": 3, "vimeo_septuplet": 7, "gopro240": 9, "vid4": 7, "sintel": 3}
+    layouts = {"DVD": 3, "nah": 3, "vimeo_triplet": 3, "vimeo_septuplet": 7, "gopro240": 9, "vid4": 7, "sintel": 3,
+               "spmcs": 5, "clips": 6}  # fmt: skip
     for layout, frames in layouts.items():
         command = f"python datasets/make_synthetic.py --layout {layout} --frames {frames} --size 64x48"
         run(f"{command} --clips 1 --test_clips 1", here)
@@ -73,7 +78,16 @@ def workplace(tmp_path_factory):
         checkpoint.save(IFRNet(name.rsplit("_", 1)[0]).state_dict(), here / f"ckpt/{name}.pth")
     shutil.copy(here / "ckpt/IFRNet_GoPro.pth", here / "ckpt/IFRNet_gopro-5d2f805a.pth")
     toflow_checkpoints(here / "ckpt")
+    tdan_checkpoints(here / "ckpt")
     return here
+
+
+def tdan_checkpoints(folder: Path) -> None:
+    """Files named as the published ones; the authors' with their border rule."""
+    for entry in tdan.checkpoints.published():
+        theirs = entry["file"].endswith(".pt")
+        network = TDAN(border="tdan" if theirs else "torchvision", init="authors" if theirs else "mmagic")
+        checkpoint.save(network.state_dict(), folder / entry["file"])
 
 
 def toflow_checkpoints(folder: Path) -> None:

@@ -273,7 +273,7 @@ def test_vid4_reads_and_degrades_every_frame_once(evaluated, data_root, monkeypa
 def test_windows_of_vid4(data_root):
     samples = sets.find_samples(data_root, "vid4", "test")
     config = parse(["--baseline", "--data", "vid4"])[1]
-    cache = evaluate.FrameCache(4)  # too small for a window: read again, but right
+    cache = scores.Cache(4)  # too small for a window: read again, but right
     for number, order in ((0, (6, 5, 4, 0, 1, 2, 3)), (8, (0, 1, 2, 3, 4, 5, 6)), (16, (5, 6, 7, 8, 4, 3, 2))):
         sample = samples[number] if number != 8 else samples[11]
         clip = list_frames(sample.target.parent)
@@ -281,25 +281,6 @@ def test_windows_of_vid4(data_root):
         assert np.array_equal(item.truth, read_image(clip[order[3]]))
         for frame, k in zip(item.frames, order, strict=True):
             assert np.array_equal(frame, degrade([read_image(clip[k])], "bi_x4", clip_rng(0, ""))[0])
-
-
-def test_the_cache_is_bounded_and_hands_errors_to_all(tmp_path):
-    for n in range(6):
-        picture(tmp_path / f"{n}.png", 12, 12, seed=n)
-    cache = evaluate.FrameCache(3)
-    for n in range(6):
-        cache.get(tmp_path / f"{n}.png", "bicubic_x4")
-    assert len(cache._jobs) == 3
-    for _ in range(2):
-        with pytest.raises(ValueError, match="cannot read"):
-            cache.get(tmp_path / "absent.png", "")
-
-
-@pytest.mark.parametrize("world_size", [1, 2, 3, 7])
-def test_shares_cover_all_samples_once(world_size):
-    shares = [evaluate.share(5, Processes(rank, world_size, torch.device("cpu"))) for rank in range(world_size)]
-    assert [number for share in shares for number in share] == list(range(5))
-    assert max(map(len, shares)) - min(map(len, shares)) <= 1
 
 
 def test_two_processes_score_what_one_does(evaluated, data_root, tmp_path):

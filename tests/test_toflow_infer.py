@@ -2,7 +2,6 @@
 
 import os
 import signal
-import weakref
 from dataclasses import replace
 from fractions import Fraction
 
@@ -20,8 +19,7 @@ from common.resize import imresize
 from common.video import open_clip
 from common.windows import neighbour_indices
 from toflow import infer, run
-from toflow.config import PADDINGS
-from toflow.infer import restore, windows
+from toflow.infer import restore
 from toflow.model import FORMS, TOFlow
 
 TASKS = ("denoise", "deblock", "sr", "interp")
@@ -95,48 +93,6 @@ def by_hand(task, frames, padding="replicate"):
 
 def close(first, second):
     return all(np.abs(a.astype(int) - b).max() <= 1 for a, b in zip(first, second, strict=True))
-
-
-# Windows
-
-
-def test_windows_at_both_ends():
-    assert [window for n, window in enumerate(windows(range(9), "replicate")) if n in (0, 4, 7, 8)] == [
-        [0, 0, 0, 0, 1, 2, 3], [1, 2, 3, 4, 5, 6, 7], [4, 5, 6, 7, 8, 8, 8], [5, 6, 7, 8, 8, 8, 8],
-    ]  # fmt: skip
-    assert [window for n, window in enumerate(windows(range(9), "reflection_circle")) if n in (0, 1, 8)] == [
-        [6, 5, 4, 0, 1, 2, 3], [6, 5, 0, 1, 2, 3, 4], [5, 6, 7, 8, 4, 3, 2],
-    ]  # fmt: skip
-    assert list(windows([], "replicate")) == []
-
-
-@pytest.mark.parametrize("padding", PADDINGS)
-def test_windows_are_those_of_the_whole_clip(padding):
-    for length in range(1, 20):
-        try:
-            expected = [neighbour_indices(n, 7, length, padding=padding) for n in range(length)]
-        except ValueError:
-            with pytest.raises(ValueError, match="use 'replicate'"):
-                next(windows(range(length), padding))  # at once
-            continue
-        assert list(windows(iter(range(length)), padding)) == expected
-
-
-@pytest.mark.parametrize("padding", PADDINGS)
-def test_windows_hold_ten_frames_and_read_three_ahead(padding):
-    alive, read = [], []
-
-    def frames():
-        for number in range(60):
-            frame = np.zeros(1)
-            alive.append(weakref.ref(frame))
-            read.append(number)
-            yield frame
-
-    for number, _ in enumerate(windows(frames(), padding)):
-        assert len(read) == min(max(number + 4, 7), 60)
-        assert sum(ref() is not None for ref in alive) <= 10
-    assert number == 59
 
 
 # Sizes, tiles

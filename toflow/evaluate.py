@@ -1,12 +1,11 @@
 """Evaluation: the middle frame of every sample of a test set, made and scored by named protocols."""
 
 import os
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from itertools import groupby
 from pathlib import Path
-from threading import Lock
 from typing import NamedTuple
 
 import numpy as np
@@ -19,7 +18,7 @@ from common.degradations import clip_rng, degrade
 from common.flow_color import flow_to_image
 from common.image import read_image, to_uint8, write_image
 from common.protocols import TOFLOW, Protocol
-from common.scores import Score
+from common.scores import Cache, Score
 from toflow.checkpoints import load, published
 from toflow.config import PRESETS, Config
 from toflow.model import FORMS, TOFlow, predict
@@ -40,46 +39,27 @@ class Item(NamedTuple):
     truth: np.ndarray
 
 
-class FrameCache:
-    """Frames by their files, the last `size` that were asked for; several threads that want one wait for the same."""
+def read_frame(path: Path, degradation: str, cache: Cache) -> np.ndarray:
+    """A frame, HxWx3 uint8, read and degraded, from the cache if it is there.
 
-    def __init__(self, size: int):
-        self.size, self._lock = size, Lock()
-        self._jobs: OrderedDict[tuple[Path, str], Future] = OrderedDict()
-
-    def get(self, path: Path, degradation: str) -> np.ndarray:
-        """A frame, HxWx3 uint8, read and degraded.
-
-        Raises:
-            ValueError: it cannot be read.
-        """
-        with self._lock:
-            known = self._jobs.pop((path, degradation), None)
-            job = self._jobs[path, degradation] = known or Future()
-            if len(self._jobs) > self.size:
-                self._jobs.popitem(last=False)
-        if not known:
-            try:
-                job.set_result(self._make(path, degradation))
-            except BaseException as error:  # for those who wait
-                job.set_exception(error)
-        return job.result()
-
-    def _make(self, path: Path, degradation: str) -> np.ndarray:
-        if not degradation:
-            return read_image(path)
-        return degrade([self.get(path, "")], degradation, clip_rng(0, str(path)))[0]
+    Raises:
+        ValueError: it cannot be read.
+    """
+    plain = cache.get(path, lambda: read_image(path))
+    if not degradation:
+        return plain
+    return cache.get((path, degradation), lambda: degrade([plain], degradation, clip_rng(0, str(path)))[0])
 
 
-def read_item(sample: Sample, number: int, config: Config, cache: FrameCache | None) -> Item:
+def read_item(sample: Sample, number: int, config: Config, cache: Cache | None) -> Item:
     """Read a sample, from the cache where there is one.
 
     Raises:
         ValueError: a file is missing or broken, or frames differ in size or are too small.
     """
     if cache:
-        frames = [cache.get(path, sample.degradation) for path in sample.frames]
-        truth = cache.get(sample.target, "")
+        frames = [read_frame(path, sample.degradation, cache) for path in sample.frames]
+        truth = read_frame(sample.target, "", cache)
     else:
         frames, truth = evaluation_frames(sample, config.manual_seed), read_image(sample.target)
     height, width = truth.shape[:2]
@@ -124,12 +104,6 @@ def enhance(
     return {key: value.float().movedim(-3, -1).contiguous().cpu().numpy() for key, value in kept.items()}
 
 
-def share(count: int, processes: distributed.Processes) -> range:
-    """Numbers of the samples that this process scores: neighbours, which may share frames."""
-    rank, world_size = processes.rank, processes.world_size
-    return range(rank * count // world_size, (rank + 1) * count // world_size)
-
-
 def run_protocols(
     network: TOFlow | None, samples: list[Sample], protocols: list[Protocol], config: Config,
     processes: distributed.Processes, pictures: Path | None = None,
@@ -150,9 +124,9 @@ def run_protocols(
     Raises:
         ValueError: a sample that cannot be read or does not fit, or a result that is no number.
     """
-    mine = share(len(samples), processes)
+    mine = scores.share(len(samples), processes)
     threads = max(1, config.thread_num if config.thread_num >= 0 else min(8, os.cpu_count() or 1))
-    cache = FrameCache(2 * (WINDOW + 4 * threads)) if config.data in OVERLAPPING else None
+    cache = Cache(2 * (WINDOW + 4 * threads)) if config.data in OVERLAPPING else None
     size = config.batch_size or (0 if processes.device.type == "cuda" else 1)  # a CPU gains nothing from more
     done: list[tuple[int, dict]] = []
 

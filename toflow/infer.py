@@ -22,7 +22,7 @@ from common.resize import imresize
 from common.retime import check_halves, halves, open_retimed, write_retimed
 from common.tile import tiled
 from common.video import open_clip, open_writer
-from common.windows import neighbour_indices
+from common.windows import neighbour_indices, windows
 from toflow.checkpoints import load
 from toflow.config import Config
 from toflow.model import MULTIPLE, TOFlow, predict
@@ -53,29 +53,6 @@ def restore(network: TOFlow, frames: Tensor, *, tile: int = 0, amp: str = "off")
 
     tile = -(-tile // MULTIPLE) * MULTIPLE
     return tiled(whole, frames, tile=tile, overlap=min(TILE_OVERLAP, tile // 2))  # 1 3 H W
-
-
-def windows(frames: Iterable, padding: str) -> Iterator[list]:
-    """The seven frames around every frame of a clip, itself in the middle; holds ten.
-
-    Args:
-        frames: of the clip; read three ahead of the middle, at the start to the seventh.
-        padding: which frames stand for those outside the clip; see `common.windows.neighbour_indices`.
-
-    Raises:
-        ValueError: the clip is too short for that padding.
-    """
-    held = {}  # number of a frame: the frame
-    length = current = 0
-    for frame in frames:
-        held[length] = frame
-        length += 1
-        while length >= max(current + WINDOW // 2 + 1, WINDOW):  # its window is read, whatever stands for what is not
-            yield [held[k] for k in neighbour_indices(current, WINDOW, length, padding=padding)]
-            current += 1
-            held.pop(current - WINDOW, None)
-    for number in range(current, length):
-        yield [held[k] for k in neighbour_indices(number, WINDOW, length, padding=padding)]
 
 
 def infer(options, config: Config) -> int:
@@ -131,7 +108,7 @@ def _restore_clip(options, network: TOFlow | None, device: torch.device, amp: st
         overwrite=options.overwrite,
     )
     with writer, tqdm(total=reader.num_frames, unit="frame", disable=None, file=sys.stderr) as bar:
-        for window in windows(frames(), options.padding):
+        for window in windows(frames(), WINDOW, padding=options.padding):
             image, time = window[WINDOW // 2]
             if network is not None:
                 clip = torch.stack([frame for frame, _ in window])[None].float() / 255  # 1 7 3 H W

@@ -1,0 +1,325 @@
+"""Evaluation: every frame of a test set's clips, enlarged by the network or bicubically, scored by named protocols."""
+
+import os
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+from itertools import groupby
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from common import distributed, runlog, scores
+from common.amp import autocast
+from common.flow_color import flow_to_image
+from common.image import to_uint8, write_image
+from common.lowres import TITLES, Match, identify
+from common.protocols import TDAN as PROTOCOLS
+from common.protocols import Protocol
+from common.resize import imresize
+from common.scores import Cache, Score
+from common.windows import neighbour_indices
+from tdan.checkpoints import load, published
+from tdan.config import PADDING, PRESETS, Config
+from tdan.model import MIDDLE, NEIGHBOURS, TDAN, WINDOW
+from tdan.sets import SETS, Clip, downsample, find_clips, read_low, read_truth
+from tdan.stream import Enhancer
+
+PICTURES = 16  # frames that are shown
+ERROR_GAIN = 4  # of the pictures of errors: white is 64 levels or more
+BASELINE = "baseline"  # what results.csv calls the result without a network
+LOOKED_AT = 32  # clips at most whose files are compared with what degradations make
+HABITS = {"bi": ("bi", "bi_uint8"), "bd": ("bd",)}  # what a set's files may be, by its degradation
+
+
+class Sample(NamedTuple):
+    """A frame that is scored: its clip, and its number there."""
+
+    clip: Clip
+    middle: int
+
+    @property
+    def name(self) -> str:
+        """Of the clip, and of the frame's file."""
+        return f"{self.clip.name}/{self.clip.truths[self.middle].stem}"
+
+
+class Item(NamedTuple):
+    """A sample as read: its number, its clip, the window's frame numbers and low frames, the truth; HxWx3 uint8."""
+
+    number: int
+    clip: Clip
+    window: list[int]
+    lows: list[np.ndarray]
+    truth: np.ndarray
+
+
+def scored_samples(clips: list[Clip]) -> list[Sample]:
+    """All frames that are scored, in the order of the clips."""
+    return [Sample(clip, middle) for clip in clips for middle in clip.middles]
+
+
+def read_item(sample: Sample, number: int, *, scale: int, padding: str, least: int, cache: Cache) -> Item:
+    """Read a sample; what its neighbours have read already comes from the cache.
+
+    Args:
+        sample: what to read.
+        number: its number.
+        scale: of the low-resolution frames.
+        padding: see `common.windows.neighbour_indices`.
+        least: pixels a side that a true frame must have.
+        cache: of true and low-resolution frames.
+
+    Raises:
+        ValueError: a file is missing or broken, or sizes do not fit.
+    """
+    clip, middle = sample
+
+    def truth(k: int) -> np.ndarray:
+        return cache.get((clip.name, k, "truth"), lambda: read_truth(clip, k, scale))
+
+    def low(k: int) -> np.ndarray:
+        if clip.lows:
+            return cache.get((clip.name, k, "low"), lambda: read_low(clip, k, scale))
+        return cache.get((clip.name, k, "low"), lambda: downsample(truth(k), clip.degradation, scale))
+
+    window = neighbour_indices(middle, WINDOW, len(clip.truths), padding=padding)
+    lows, target = [low(k) for k in window], truth(middle)
+    height, width = target.shape[:2]
+    if min(height, width) < least:
+        raise ValueError(f"{clip.truths[middle]}: {width}x{height} pixels; expected {least} or more a side")
+    for k, frame in zip(window, lows, strict=True):
+        (h, w), path = frame.shape[:2], (clip.lows or clip.truths)[k]
+        if (scale * h, scale * w) != (height, width):
+            raise ValueError(
+                f"{path}: {w}x{h} pixels at low resolution, but {width // scale}x{height // scale} was expected, as of "
+                f"{clip.truths[middle]}"
+            )
+    return Item(number, clip, window, lows, target)
+
+
+def low_lines(clips: list[Clip], data: str, scale: int) -> list[str]:
+    """Where a set's low-resolution frames are from, a line a kind; then a warning if files are not what the set means.
+
+    The first frame of a clip tells what its files are.
+
+    Raises:
+        ValueError: a frame that cannot be read, or does not fit its true one.
+    """
+    kind = SETS[data].degradation
+    given = [clip for clip in clips if clip.lows]
+    made = [clip.name for clip in clips if not clip.lows]
+    lines = [f"low-resolution frames of {_few(made)}: made here, {TITLES[kind]}"] if made else []
+    warnings = []
+    matches = [(clip.name, _identify(clip, scale)) for clip in given[:: -(-len(given) // LOOKED_AT) or 1]]
+    for name in dict.fromkeys(match.name if match.fits else "" for _, match in matches):
+        group = [(clip, match) for clip, match in matches if name == (match.name if match.fits else "")]
+        few, worst = _few([clip for clip, _ in group]), max((match for _, match in group), key=lambda match: match.mean)
+        lines.append(f"low-resolution frames of {few}: files, {worst}")
+        if name not in HABITS[kind]:
+            warnings.append(
+                f"warning: {data} means {TITLES[kind]}, the files of {few} are not: networks lose dBs there"
+            )
+    return lines + warnings
+
+
+def _identify(clip: Clip, scale: int) -> Match:
+    """What made a clip's first low-resolution frame."""
+    low, truth = read_low(clip, 0, scale), read_truth(clip, 0, scale)
+    try:
+        return identify(low, truth, scale=scale, first=HABITS[clip.degradation])
+    except ValueError as error:
+        raise ValueError(f"{clip.lows[0]}: {error}, of {clip.truths[0]}") from error
+
+
+def _few(names: list[str]) -> str:
+    return ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
+
+
+def bicubic(low: np.ndarray, scale: int) -> np.ndarray:
+    """What to beat: MATLAB's bicubic enlargement in 8 bits, hxwx3 uint8 -> HxWx3 float32 in [0, 1]."""
+    return imresize(low, scale=scale) / np.float32(255)
+
+
+def to_tensors(item: Item, device: torch.device) -> Tensor:
+    """The window's frames, (5, 3, H, W) in [0, 1]."""
+    return torch.from_numpy(np.stack(item.lows)).to(device).permute(0, 3, 1, 2).float() / 255
+
+
+@torch.inference_mode()
+def enhance(enhancer: Enhancer, item: Item, device: torch.device, *, shown: bool = False) -> dict[str, np.ndarray]:
+    """What the network makes of a window: `pred` HxWx3 float32; if `shown` `aligned` 5xhxwx3 and `motion` 4xhxwx2."""
+    frames = to_tensors(item, device)
+    outputs = {"pred": enhancer(list(zip(item.window, frames, strict=True)))}
+    if shown:
+        with autocast(device, enhancer.amp):
+            whole = enhancer.network(frames[None])
+        outputs |= {key: whole[key][0] for key in ("aligned", "motion")}
+    return {key: value.float().movedim(-3, -1).contiguous().cpu().numpy() for key, value in outputs.items()}
+
+
+def run_protocols(
+    enhancer: Enhancer | None, samples: list[Sample], protocols: list[Protocol], config: Config,
+    processes: distributed.Processes, padding: str = PADDING, pictures: Path | None = None,
+) -> dict[str, list[Score]]:  # fmt: skip
+    """Score this process's share of the frames.
+
+    Args:
+        enhancer: None: bicubic enlargement.
+        samples: all of them.
+        protocols: one or more.
+        config: scale and thread_num are read.
+        processes: this one among all.
+        padding: which frames stand for those beyond a clip's ends.
+        pictures: folder for the pictures of the first frames; None: no pictures.
+
+    Returns:
+        Protocol's name -> scores in the order of the samples.
+
+    Raises:
+        ValueError: a frame that cannot be read or does not fit, or a result that is no number.
+    """
+    mine = scores.share(len(samples), processes)
+    threads = max(1, config.thread_num if config.thread_num >= 0 else min(8, os.cpu_count() or 1))
+    cache = Cache(2 * (WINDOW + 4 * threads))  # low and true frames of all windows that are in work
+    done: list[tuple[int, dict]] = []
+
+    def read(number: int) -> Item:
+        least = scores.smallest(protocols)
+        return read_item(samples[number], number, scale=config.scale, padding=padding, least=least, cache=cache)
+
+    def finish(item: Item, outputs: dict[str, np.ndarray]) -> tuple[int, dict]:
+        outputs = outputs or {"pred": bicubic(item.lows[MIDDLE], config.scale)}
+        if pictures and item.number < PICTURES:
+            write_pictures(pictures / samples[item.number].name, item, outputs, config.scale)
+        return item.number, {p.name: scores.score(p, outputs["pred"], item.truth) for p in protocols}
+
+    progress = tqdm(total=len(mine), unit="frame", disable=None if processes.is_main else True, leave=False)
+    with progress, ThreadPoolExecutor(threads) as pool:
+        waiting, clip = deque(), None  # few wait, so that the memory stays small
+        for item in scores.ahead(pool, read, mine, 2 * threads):
+            outputs = {}
+            if enhancer:
+                if item.clip is not clip:
+                    enhancer.forget()
+                clip, shown = item.clip, bool(pictures) and item.number < PICTURES
+                outputs = enhance(enhancer, item, processes.device, shown=shown)
+            waiting.append(pool.submit(finish, item, outputs))
+            while len(waiting) > 4 * threads:
+                done.append(waiting.popleft().result())
+            progress.update()
+        done.extend(job.result() for job in waiting)
+    return {p.name: [Score(n, samples[n].clip.name, values[p.name]) for n, values in done] for p in protocols}
+
+
+def write_pictures(folder: Path, item: Item, outputs: dict[str, np.ndarray], scale: int) -> None:
+    """Write what a frame was made from and what was made of it.
+
+    `side_by_side.png` holds the low-resolution frame enlarged by nearest neighbour, bicubically and by the network, and
+    the truth; `error.png` is absolute, a channel, four times enlarged; `aligned_K.png` and `motion_K.png` are of the
+    window's frame K, counted from 1.
+    """
+    low, prediction, truth = item.lows[MIDDLE] / np.float32(255), outputs["pred"], item.truth / np.float32(255)
+    enlarged = bicubic(item.lows[MIDDLE], scale)
+    nearest = low.repeat(scale, 0).repeat(scale, 1)
+    images = {
+        "low": low, "bicubic": enlarged, "prediction": prediction, "truth": truth,
+        "error": ERROR_GAIN * np.abs(prediction - truth),
+        "side_by_side": np.concatenate((nearest, enlarged, prediction, truth), 1),
+    }  # fmt: skip
+    if "aligned" in outputs:
+        images |= {f"aligned_{k + 1}": outputs["aligned"][k] for k in NEIGHBOURS}
+    for name, image in images.items():
+        write_image(folder / f"{name}.png", to_uint8(image))
+    if "motion" in outputs:
+        motions = outputs["motion"]  # K h w 2
+        longest = float(np.linalg.norm(motions, axis=-1).max()) + 1e-5  # one scale for all
+        for k, motion in zip(NEIGHBOURS, motions, strict=True):
+            write_image(folder / f"motion_{k + 1}.png", flow_to_image(motion, scale=longest))
+
+
+def evaluate(options, config: Config) -> int:
+    """Evaluate by the command line's options and the settings; returns the exit code."""
+    processes = distributed.start(options.dist, options.device)
+    try:
+        network, path = load(options, config, processes.device)
+        _evaluate(network, path, options, config, processes)
+        return 0
+    finally:
+        distributed.stop()
+
+
+def _evaluate(network: TDAN | None, path: Path | None, options, config: Config, processes) -> None:
+    data = config.data
+    clips = find_clips(options.data_root, data, "test", scale=config.scale, prepared=config.prepared)
+    samples = scored_samples(clips)
+    asked = dict.fromkeys(options.protocol or (p.name for p in PROTOCOLS.values() if data in p.sets))
+    protocols = [PROTOCOLS[name] for name in asked]
+    name = path.stem if path else BASELINE
+    results = Path(options.log_root, config.project, config.mode, "result", name)
+    folder = processes.broadcast(runlog.new_folder(results / data) if processes.is_main else None)
+    enhancer = None
+    if network:
+        parts = {"tile": options.tile or 0, "chop": options.chop, "flips": options.flips}
+        enhancer = Enhancer(network, amp=config.amp, **parts)
+    found, error = {}, None
+    try:
+        if processes.is_main:
+            print("\n".join(low_lines(clips, data, config.scale)), flush=True)
+        pictures = folder if config.save_sample else None
+        found = run_protocols(enhancer, samples, protocols, config, processes, options.padding or PADDING, pictures)
+    except ValueError as fault:
+        error = fault
+    everyone = processes.gather((found, error))  # an error of one process would leave the others waiting here
+    for _, error in everyone:
+        if error:
+            raise error
+    if not processes.is_main:
+        return
+    for protocol in protocols:
+        joined = [score for part, _ in everyone for score in part[protocol.name]]  # shares follow each other
+        means = scores.mean(protocol, joined)
+        lines = score_lines(protocol, joined, samples)
+        lines.append(scores.total(f"{name}|{data}", protocol.name, [score.values for score in joined], means))
+        for place in (results, folder):
+            (place / f"score_{data}_{protocol.name}.txt").write_text("\n".join(lines) + "\n")
+        print(lines[-1])
+        beside = scores.published("tdan", row_name(network, path, config), data, protocol.name, means)
+        if beside:
+            part = missing_part(data, clips)
+            print(f"  {beside}" + (f"; not the same set, here are {part}" if part else ""))
+    more = f" and pictures of the first {min(PICTURES, len(samples))} frames" if config.save_sample else ""
+    print(f"scores{more}: {folder}", flush=True)
+
+
+def missing_part(data: str, clips: list[Clip]) -> str:
+    """How much of the published test set the clips are, in words; empty if all of it."""
+    count = sum(len(clip.middles) for clip in clips)
+    return "" if count == SETS[data].count else f"{count} of {SETS[data].count} frames"
+
+
+def row_name(network: TDAN | None, path: Path | None, config: Config) -> str:
+    """What results.csv calls these weights in its column `config`; empty if they are none of its networks."""
+    if network is None:
+        return BASELINE
+    names = {entry["file"]: entry["config"] for entry in published()}
+    name = names.get(path.name, config.config)
+    if name not in PRESETS:
+        return ""
+    form, blocks = PRESETS[name], (len(network.blocks_before), len(network.blocks_after))
+    found = (len(network.first.weight), *blocks, network.scale)
+    return name if found == (form.channels, form.blocks_before, form.blocks_after, form.scale) else ""
+
+
+def score_lines(protocol: Protocol, found: list[Score], samples: list[Sample]) -> list[str]:
+    """A line a frame: its name and metrics; behind each clip of several frames its mean."""
+    lines = []
+    for clip, own in groupby(found, key=lambda score: score.clip):
+        group = list(own)
+        lines += [f"{samples[score.sample].name} {scores.text(score.values)}" for score in group]
+        if len(group) > 1:
+            lines.append(f"[MEAN {clip}] {scores.text(scores.mean(protocol, group))} {len(group)} frames")
+    return lines

@@ -1,0 +1,93 @@
+"""TDAN on the user's own video: a file, a folder of frames or a glob in, a larger one out, in constant memory.
+
+Every frame has one result, from the five around it; what is computed of a frame alone is computed once.
+"""
+
+import signal
+import sys
+from collections.abc import Iterator
+from fractions import Fraction
+from itertools import islice
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from common.batches import to_tensor
+from common.cli import UsageError
+from common.distributed import choose_device
+from common.image import to_uint8
+from common.resize import imresize
+from common.video import FolderReader, VideoReader, open_clip, open_writer
+from common.windows import neighbour_indices, windows
+from tdan.checkpoints import load
+from tdan.config import PADDING, Config
+from tdan.model import MIDDLE, WINDOW
+from tdan.stream import Enhancer
+
+Timed = tuple[np.ndarray, Fraction | None]  # a frame, HxWx3 uint8, and its time in seconds
+
+
+def infer(options, config: Config) -> int:
+    """Run the model on --input and write --output; returns the exit code."""
+    device = choose_device(options.device)
+    network, _ = load(options, config, device)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends like Ctrl-C: what is written stays playable
+    reader = open_clip(options.input)
+    if reader.frame_rate and options.fps:
+        raise UsageError(f"--fps {options.fps}: {options.input} keeps its own frame rate; --fps goes with images")
+    if network is None:
+        results = bicubic(reader, config.scale)
+    else:
+        padding = choose_padding(reader, options.padding)  # before anything is written
+        parts = {"tile": options.tile or 0, "chop": options.chop, "flips": options.flips}
+        results = enhance(Enhancer(network, amp=config.amp, **parts), reader, padding, device)
+    writer = open_writer(
+        options.output,
+        frame_rate=reader.frame_rate or options.fps,
+        like=reader,
+        audio_from=options.input if reader.frame_rate else None,
+        names=reader.names,
+        overwrite=options.overwrite,
+    )
+    with writer, tqdm(total=reader.num_frames, unit="frame", disable=None, file=sys.stderr) as bar:
+        for image, time in results:
+            writer.write(image, time)
+            bar.update()
+    print(f"{writer.count} frames -> {options.output}")
+    return 0
+
+
+def choose_padding(reader: VideoReader | FolderReader, asked: str | None) -> str:
+    """The padding to use: that which the user asked for, or else the default where the clip is long enough for it.
+
+    Raises:
+        UsageError: the clip is too short for what was asked for.
+    """
+    length = sum(1 for _ in islice(reader, WINDOW))  # that of a longer clip does not matter
+    try:
+        neighbour_indices(0, WINDOW, length, padding=asked or PADDING)
+    except ValueError as error:
+        if asked:
+            raise UsageError(f"--padding {asked} for {reader.path}: {error}") from error
+        print(f"{reader.path}: {length} frame(s) are too few for --padding {PADDING}: using replicate", file=sys.stderr)
+        return "replicate"
+    return asked or PADDING
+
+
+def bicubic(reader: VideoReader | FolderReader, scale: int) -> Iterator[Timed]:
+    """MATLAB's bicubic enlargement of every frame."""
+    return ((imresize(image, scale=scale), time) for image, time in reader.timed())
+
+
+def enhance(
+    enhancer: Enhancer, reader: VideoReader | FolderReader, padding: str, device: torch.device
+) -> Iterator[Timed]:
+    """What the network makes of every frame; holds seven frames, and the features of five."""
+    frames = (
+        ((number, to_tensor(image).to(device)), time)  # the frame: 3 H W
+        for number, (image, time) in enumerate(reader.timed())
+    )
+    for window in windows(frames, WINDOW, padding=padding):
+        result = enhancer([frame for frame, _ in window])  # 3 sH sW
+        yield to_uint8(result.permute(1, 2, 0).cpu().numpy()), window[MIDDLE][1]
