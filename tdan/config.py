@@ -106,7 +106,7 @@ def _tiny(degradation: str) -> Config:
     """A run of minutes on a CPU, on clips that the project makes."""
     return Config(
         channels=16, blocks_before=2, blocks_after=4, data=f"vimeo_{degradation}", valid_data=f"vimeo_{degradation}",
-        steps=1500, milestones=(0.6, 0.8), learning_rate=1e-3, weight_decay=0.0, total_batch=8, crop=16, thread_num=1,
+        steps=800, milestones=(0.6, 0.8), learning_rate=1e-3, weight_decay=0.0, total_batch=8, crop=16, thread_num=1,
         valid_every_step=100, save_every_step=50,
     )  # fmt: skip
 

@@ -177,7 +177,7 @@ class TDAN(nn.Module):
             others: `neighbour_part` of the neighbours' features, of N images.
         """
         images, offsets = self.align(neighbours, middle, others)  # N 3 H W, N 144 H W
-        images = in_rows(images, len(NEIGHBOURS)) + 0.5  # B K 3 H W
+        images = in_rows(images, len(NEIGHBOURS)).to(frames.dtype) + 0.5  # B K 3 H W
         aligned = torch.cat((images[:, :MIDDLE], frames[:, MIDDLE, None], images[:, MIDDLE:]), 1)  # B T 3 H W
         motion = offsets.detach().unflatten(1, (GROUPS * TAPS, 2)).float().mean(1).flip(1)  # N 2 H W
         return {
@@ -206,7 +206,7 @@ class TDAN(nn.Module):
         x = self.blocks_after(F.relu(x, inplace=True))
         for layer in self.enlarge:
             x = F.pixel_shuffle(layer(x), 2)  # B C 2H 2W
-        return self.last(x) + 0.5
+        return self.last(x).to(aligned.dtype) + 0.5
 
     def _take_border(self, _) -> None:
         """Follow the border rule that came with weights."""

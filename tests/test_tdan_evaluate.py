@@ -28,6 +28,7 @@ from tdan.model import TDAN
 
 ALONE = Processes(0, 1, torch.device("cpu"))
 BI, BD = "tdan_x4ft_1xb16-lr5e-5-400k_vimeo90k-bi", "tdan_x4ft_1xb16-lr5e-5-800k_vimeo90k-bd"
+FORM = [f"--set={field}" for field in ("channels=8", "blocks_before=1", "blocks_after=1")]  # of `weights`
 # Of bicubic enlargement: PSNR, SSIM of the first two frames under tdan, vid4_bicubic. Over all frames these were
 # 20.5269 0.5679, 20.3945 0.5720, 25.0870 0.6006, 25.1648 0.6028 (BI), 20.2795 0.5522, 20.1385 0.5570, 24.8851 0.5873,
 # 24.9619 0.5896 (BD), as the published rows and another implementation have it.
@@ -43,9 +44,6 @@ def picture(path, height=48, width=64, seed=0):
     """Smooth noise, so that low-resolution frames are like the true ones."""
     small = np.random.default_rng(seed).integers(0, 256, (height // 4 + 1, width // 4 + 1, 3)).astype(np.uint8)
     write_image(path, imresize(small, size=(height, width)))
-
-
-FORM = [f"--set={field}" for field in ("channels=8", "blocks_before=1", "blocks_after=1")]  # of `weights`
 
 
 @pytest.fixture(scope="module")

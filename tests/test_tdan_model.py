@@ -293,3 +293,35 @@ def test_wrong_options(options):
 def test_wrong_frames(shape):
     with pytest.raises(ValueError, match=r"expected \(B, 5, 3, H, W\)"):
         build()(torch.zeros(shape))
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("border", BORDERS)
+def test_cuda_equals_cpu(border):
+    torch.backends.cudnn.allow_tf32, before = False, torch.backends.cudnn.allow_tf32
+    try:
+        network, frames = build(border=border), clips(batch=2, height=33, width=47)
+        found = []
+        for device in ("cpu", "cuda"):
+            network.to(device).zero_grad()
+            outputs = network(frames.to(device))
+            (outputs["pred"].square().mean() + outputs["aligned"].square().mean()).backward()
+            gradient = torch.cat([parameter.grad.flatten() for parameter in network.parameters()]).cpu()
+            found.append(({key: value.detach().cpu() for key, value in outputs.items()}, gradient))
+        (here, one), (there, other) = found
+        if border == "torchvision":  # the other rule jumps, on whose side rounding decides
+            for key, value in here.items():
+                torch.testing.assert_close(there[key], value, atol=1e-4, rtol=0)
+        assert (one - other).norm() < 0.02 * one.norm()
+    finally:
+        torch.backends.cudnn.allow_tf32 = before
+
+
+@torch.no_grad()
+def test_results_are_float32_under_autocast():
+    network, frames = build(), clips()
+    with torch.autocast("cpu", torch.bfloat16):
+        found = network(frames)
+    for key, value in network(frames).items():
+        assert found[key].dtype == torch.float32
+        torch.testing.assert_close(found[key], value, atol=0.1 * value.abs().max().item(), rtol=0)
