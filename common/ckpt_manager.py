@@ -121,6 +121,33 @@ class CheckpointManager:
         temporary.replace(self.list_file)
 
 
+def find_weights(options, config, published: Sequence[dict], paper: str) -> Path:
+    """The weights that the `--ckpt_*` flags select; without any, the run's, else the published ones of the preset.
+
+    Args:
+        options: of the command line.
+        config: the run's settings.
+        published: entries of the paper's checkpoints.json.
+        paper: its folder.
+
+    Raises:
+        ValueError: there are none.
+    """
+    folder = Path(options.log_root, config.project, config.mode, "checkpoint/train/epoch")
+    manager = CheckpointManager(folder, config.mode, config.max_ckpt_num)
+    asked = options.ckpt_name or options.ckpt_abs_name or options.ckpt_epoch is not None or options.ckpt_sc
+    if not asked and not manager.lines():
+        files = [Path("ckpt", entry["file"]) for entry in published if entry["config"] == config.config]
+        here = [path for path in files if path.is_file()]
+        if not here:
+            where = f"put the published ones at {files[0]} (address in {paper}/checkpoints.json), " if files else ""
+            raise ValueError(f"no weights: {where}name a file with --ckpt_abs_name, or train (--is_train)")
+        return here[0]
+    return manager.select(
+        name=options.ckpt_name, abs_name=options.ckpt_abs_name, epoch=options.ckpt_epoch, by_score=options.ckpt_sc
+    )
+
+
 def _rank(line: str) -> tuple[float, str]:
     return float(line.split()[1]), line
 

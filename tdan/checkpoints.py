@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from common import checkpoint
-from common.ckpt_manager import CheckpointManager
+from common.ckpt_manager import find_weights
 from common.deform import BORDERS
 from common.pickled import load_any
 from tdan.model import TDAN
@@ -157,27 +157,6 @@ def published() -> list[dict]:
     return json.loads(Path(__file__).with_name("checkpoints.json").read_text())["checkpoints"]
 
 
-def find(options, config) -> Path:
-    """The weights that the `--ckpt_*` flags select; without any, the run's, else the published ones of the preset.
-
-    Raises:
-        ValueError: there are none.
-    """
-    folder = Path(options.log_root, config.project, config.mode, "checkpoint/train/epoch")
-    manager = CheckpointManager(folder, config.mode, config.max_ckpt_num)
-    asked = options.ckpt_name or options.ckpt_abs_name or options.ckpt_epoch is not None or options.ckpt_sc
-    if not asked and not manager.lines():
-        files = [Path("ckpt", entry["file"]) for entry in published() if entry["config"] == config.config]
-        here = [path for path in files if path.is_file()]
-        if not here:
-            where = f"put the published ones at {files[0]} (address in tdan/checkpoints.json), " if files else ""
-            raise ValueError(f"no weights: {where}name a file with --ckpt_abs_name, or train (--is_train)")
-        return here[0]
-    return manager.select(
-        name=options.ckpt_name, abs_name=options.ckpt_abs_name, epoch=options.ckpt_epoch, by_score=options.ckpt_sc
-    )
-
-
 def load(options, config, device: torch.device) -> tuple[TDAN | None, Path | None]:
     """The network that the options ask for, on the device and ready to run, and its checkpoint's path.
 
@@ -188,7 +167,7 @@ def load(options, config, device: torch.device) -> tuple[TDAN | None, Path | Non
     """
     if options.baseline:
         return None, None
-    path = find(options, config)
+    path = find_weights(options, config, published(), "tdan")
     network = load_network(path).to(device)
     check_form(network, config, path)
     if config.compile:

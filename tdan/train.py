@@ -163,12 +163,10 @@ class Run:
             )
         if processes.is_main:
             log.text("config", config.to_json())
-            low = (1, WINDOW, 3, 720 // config.scale, 1280 // config.scale)
-            text = self.folder.describe(
-                config.to_json(),
-                (cost.macs(lambda: self._network(None, None), low), cost.parameters(self.network)),
-                self.step,
-            )
+            # For a 1280x720 result; the work is that of a part of it, times how many there are.
+            part, parts = (1, WINDOW, 3, 45, 80), (16 // config.scale) ** 2
+            macs = parts * cost.macs(lambda: self._network(None, None), part)
+            text = self.folder.describe(config.to_json(), (macs, cost.parameters(self.network)), self.step)
             log.say(text.rstrip())
             shutil.copy(Path(__file__).with_name("model.py"), self.folder.path / "model.py")
 

@@ -7,10 +7,9 @@ import torch
 from golden import Case
 from torch import nn
 
-import tdan.checkpoints
 from common import checkpoint
-from common.ckpt_manager import CheckpointManager
-from tdan.checkpoints import AUTHORS, LAYOUTS, MMAGIC, find, load, load_network, own_name, published
+from common.ckpt_manager import CheckpointManager, find_weights
+from tdan.checkpoints import AUTHORS, LAYOUTS, MMAGIC, load, load_network, own_name, published
 from tdan.config import PRESETS, Config, parse
 from tdan.model import SCALES, TDAN
 
@@ -216,28 +215,29 @@ def test_published_weights_are_found_in_their_place(asked):
     file = next(entry["file"] for entry in published() if entry["config"] == config.config)
     assert asked[1][-2:] in file
     with pytest.raises(ValueError, match=rf"no weights: put the published ones at ckpt.{file}.*tdan/checkpoints.json"):
-        find(options, config)
+        find_weights(options, config, published(), "tdan")
     for entry in published():
         if entry["file"] != file:
             checkpoint.save({}, Path("ckpt", entry["file"]))
     with pytest.raises(ValueError, match="no weights"):
-        find(options, config)
+        find_weights(options, config, published(), "tdan")
     checkpoint.save({}, Path("ckpt", file))
-    assert find(options, config) == Path("ckpt", file)
-    assert find(*parse([*asked, "--ckpt_abs_name", "mine.pth"])) == Path("mine.pth")
+    assert find_weights(options, config, published(), "tdan") == Path("ckpt", file)
+    assert find_weights(*parse([*asked, "--ckpt_abs_name", "mine.pth"]), published(), "tdan") == Path("mine.pth")
 
 
-def test_a_runs_weights_win_over_published_ones(monkeypatch):
-    monkeypatch.setattr(tdan.checkpoints, "published", lambda: [{"file": "a.pth", "config": "TDAN_tiny_bi"}])
+def test_a_runs_weights_win_over_published_ones():
+    entries = [{"file": "a.pth", "config": "TDAN_tiny_bi"}]
     checkpoint.save({}, Path("ckpt/a.pth"))
     options, config = parse(["--config", "TDAN_tiny_bi"])
-    assert find(options, config) == Path("ckpt/a.pth")
+    assert find_weights(options, config, entries, "tdan") == Path("ckpt/a.pth")
     folder = Path("logs/TDAN_CVPR2020/TDAN_tiny_bi/checkpoint/train/epoch")
     manager = CheckpointManager(folder, "TDAN_tiny_bi", 3)
     for epoch, score in ((1, 30.0), (2, 20.0)):
         manager.save(TDAN(16, 2, 4).state_dict(), {}, epoch, [score])
     for given, epoch in ((), 2), (("--ckpt_sc",), 1), (("--ckpt_epoch", "1"), 1), (("--ckpt_epoch", "2"), 2):
-        assert find(*parse(["--config", "TDAN_tiny_bi", *given])).name == f"TDAN_tiny_bi_{epoch:05}.pytorch"
+        asked = parse(["--config", "TDAN_tiny_bi", *given])
+        assert find_weights(*asked, entries, "tdan").name == f"TDAN_tiny_bi_{epoch:05}.pytorch"
     network, path = load(options, config, CPU)
     assert path.name == "TDAN_tiny_bi_00002.pytorch"
     assert len(network.first.weight) == 16
@@ -262,7 +262,7 @@ def test_a_file_without_its_last_block_is_refused():
 
 def test_presets_without_published_weights():
     with pytest.raises(ValueError, match=r"no weights: name a file with --ckpt_abs_name, or train \(--is_train\)"):
-        find(*parse(["--config", "TDAN_tiny_bd"]))
+        find_weights(*parse(["--config", "TDAN_tiny_bd"]), published(), "tdan")
 
 
 def test_the_baseline_needs_no_weights():

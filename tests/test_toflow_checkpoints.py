@@ -11,11 +11,11 @@ from torch import nn
 
 import toflow.checkpoints
 from common import checkpoint
+from common.ckpt_manager import find_weights
 from common.pad import pad_to_multiple
 from toflow.checkpoints import (
     LAYOUTS,
     PYTOFLOW_LAYERS,
-    find,
     load,
     load_network,
     load_spynet,
@@ -397,16 +397,16 @@ def test_published_weights_are_found_in_their_place(monkeypatch):
     monkeypatch.setattr(toflow.checkpoints, "published", lambda: entries)
     options, config = parse(["--task", "denoise"])
     with pytest.raises(ValueError, match=r"no weights: put the published ones at ckpt.first\.pth"):
-        find(options, config)
+        find_weights(options, config, published(), "toflow")
     for file in ("other.pth", "second.pth", "first.pth"):
         checkpoint.save({}, Path("ckpt", file))
         if file == "other.pth":
             with pytest.raises(ValueError, match="no weights"):
-                find(options, config)
+                find_weights(options, config, published(), "toflow")
         else:
-            assert find(options, config) == Path("ckpt", file)
+            assert find_weights(options, config, published(), "toflow") == Path("ckpt", file)
     with pytest.raises(ValueError, match=r"no weights: name a file with --ckpt_abs_name, or train \(--is_train\)"):
-        find(*parse(["--task", "deblock"]))  # none is published
+        find_weights(*parse(["--task", "deblock"]), published(), "toflow")  # none is published
 
 
 def test_the_baseline_needs_no_weights():

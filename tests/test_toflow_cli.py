@@ -8,8 +8,9 @@ import pytest
 from runs import start
 
 from common import cli
+from common.ckpt_manager import find_weights
 from toflow import run as command
-from toflow.checkpoints import find
+from toflow.checkpoints import published
 from toflow.config import OF_TASK, PRESETS, STAGES, Config, parse, preset
 from toflow.model import FORMS
 from toflow.sets import SETS, TASKS, TRAINING_SETS
@@ -135,7 +136,7 @@ def test_settings_follow_what_is_asked(given, config):
 )
 def test_published_weights_are_named(given, file):
     with pytest.raises(ValueError, match=rf"put the published ones at ckpt.{file}.*address in toflow/checkpoints.json"):
-        find(*parse(given.split()))
+        find_weights(*parse(given.split()), published(), "toflow")
 
 
 def test_published_settings():
