@@ -9,7 +9,6 @@ import torch
 from golden import Case
 from torch import nn
 
-import toflow.checkpoints
 from common import checkpoint
 from common.ckpt_manager import find_weights
 from common.pad import pad_to_multiple
@@ -391,22 +390,21 @@ def test_the_list_of_published_files_fits_the_presets():
         assert Path(entry["file"]).name == entry["file"]
 
 
-def test_published_weights_are_found_in_their_place(monkeypatch):
+def test_published_weights_are_found_in_their_place():
     entries = [{"file": "first.pth", "config": "pytoflow_denoise"}, {"file": "other.pth", "config": "pytoflow_sr"},
                {"file": "second.pth", "config": "pytoflow_denoise"}]  # fmt: skip
-    monkeypatch.setattr(toflow.checkpoints, "published", lambda: entries)
     options, config = parse(["--task", "denoise"])
     with pytest.raises(ValueError, match=r"no weights: put the published ones at ckpt.first\.pth"):
-        find_weights(options, config, published(), "toflow")
+        find_weights(options, config, entries, "toflow")
     for file in ("other.pth", "second.pth", "first.pth"):
         checkpoint.save({}, Path("ckpt", file))
         if file == "other.pth":
             with pytest.raises(ValueError, match="no weights"):
-                find_weights(options, config, published(), "toflow")
+                find_weights(options, config, entries, "toflow")
         else:
-            assert find_weights(options, config, published(), "toflow") == Path("ckpt", file)
+            assert find_weights(options, config, entries, "toflow") == Path("ckpt", file)
     with pytest.raises(ValueError, match=r"no weights: name a file with --ckpt_abs_name, or train \(--is_train\)"):
-        find_weights(*parse(["--task", "deblock"]), published(), "toflow")  # none is published
+        find_weights(*parse(["--task", "deblock"]), entries, "toflow")  # none is published
 
 
 def test_the_baseline_needs_no_weights():
