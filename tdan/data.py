@@ -11,8 +11,9 @@ from torch.utils.data import Dataset
 
 from common.batches import ShuffledOrder, to_tensor
 from common.image import crop_to_multiple, read_clip, read_image
+from common.lowres import make_low
 from tdan.model import MIDDLE, WINDOW
-from tdan.sets import Clip, downsample
+from tdan.sets import Clip
 
 MARGIN = 8  # pixels around a crop of which both degradations need at most 7
 
@@ -43,7 +44,7 @@ def make_lows(truths: list[np.ndarray], place: tuple[slice, slice], degradation:
         first = max(scale * side.start - MARGIN, 0)
         wide.append(slice(first, min(scale * side.stop + MARGIN, length)))
         inner.append(slice(side.start - first // scale, side.stop - first // scale))
-    return [downsample(truth[tuple(wide)], degradation, scale)[tuple(inner)] for truth in truths]
+    return [make_low(truth[tuple(wide)], degradation, scale=scale)[tuple(inner)] for truth in truths]
 
 
 class TrainingSamples(Dataset):

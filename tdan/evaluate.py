@@ -16,7 +16,7 @@ from common import distributed, runlog, scores
 from common.amp import autocast
 from common.flow_color import flow_to_image
 from common.image import to_uint8, write_image
-from common.lowres import TITLES, Match, identify
+from common.lowres import TITLES, Match, identify, make_low
 from common.protocols import TDAN as PROTOCOLS
 from common.protocols import Protocol
 from common.resize import imresize
@@ -25,7 +25,7 @@ from common.windows import neighbour_indices
 from tdan.checkpoints import load, published
 from tdan.config import PADDING, PRESETS, Config
 from tdan.model import MIDDLE, NEIGHBOURS, TDAN, WINDOW
-from tdan.sets import SETS, Clip, downsample, find_clips, read_low, read_truth
+from tdan.sets import SETS, Clip, find_clips, read_low, read_truth
 from tdan.stream import Enhancer
 
 PICTURES = 16  # frames that are shown
@@ -84,7 +84,7 @@ def read_item(sample: Sample, number: int, *, scale: int, padding: str, least: i
     def low(k: int) -> np.ndarray:
         if clip.lows:
             return cache.get((clip.name, k, "low"), lambda: read_low(clip, k, scale))
-        return cache.get((clip.name, k, "low"), lambda: downsample(truth(k), clip.degradation, scale))
+        return cache.get((clip.name, k, "low"), lambda: make_low(truth(k), clip.degradation, scale=scale))
 
     window = neighbour_indices(middle, WINDOW, len(clip.truths), padding=padding)
     lows, target = [low(k) for k in window], truth(middle)

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import numpy as np
 
-from common.degrade import downsample_bd, downsample_bi
 from common.image import crop_to_multiple, list_frames, read_image
+from common.lowres import make_low
 from common.vimeo import list_clips
 from tdan.model import WINDOW
 
-DEGRADATIONS = ("bi", "bd")
+DEGRADATIONS = ("bi", "bd")  # as `common.lowres` names them: BI rounds once
 
 
 @dataclass(frozen=True)
@@ -119,12 +119,7 @@ def read_low(clip: Clip, number: int, scale: int) -> np.ndarray:
     """
     if clip.lows:
         return read_image(clip.lows[number])
-    return downsample(read_image(clip.truths[number]), clip.degradation, scale)
-
-
-def downsample(image: np.ndarray, degradation: str, scale: int) -> np.ndarray:
-    """A low-resolution image as `DEGRADATIONS` make it; BI rounds once."""
-    return downsample_bi(image, scale=scale) if degradation == "bi" else downsample_bd(image, scale=scale)
+    return make_low(read_image(clip.truths[number]), clip.degradation, scale=scale)
 
 
 def _septuplets(root: Path, split: str, degradation: str, lows: Path | None) -> list[Clip]:

@@ -16,6 +16,7 @@ from common.color import rgb_to_y
 from common.degrade import downsample_bd, downsample_bi
 from common.distributed import Processes
 from common.image import list_frames, read_image, write_image
+from common.lowres import make_low
 from common.metrics import psnr, ssim
 from common.protocols import TDAN as PROTOCOLS
 from common.resize import imresize
@@ -224,13 +225,13 @@ def test_every_frame_is_read_and_degraded_once(evaluated, data_root, monkeypatch
             counts["read"].append(path)
         return read_image(path)
 
-    def counted_downsample(*arguments):
+    def counted_low(*arguments, **options):
         with lock:
             counts["degraded"] += 1
-        return sets.downsample(*arguments)
+        return make_low(*arguments, **options)
 
     monkeypatch.setattr(sets, "read_image", counted_read)
-    monkeypatch.setattr(evaluate, "downsample", counted_downsample)
+    monkeypatch.setattr(evaluate, "make_low", counted_low)
     for threads in (1, 3):
         counts |= {"read": [], "degraded": 0}
         evaluated("--baseline", "--data", "vid4_bi", "-th", threads)

@@ -16,13 +16,14 @@ from runs import KILL, KILL_BEFORE_LIST, KILL_BEFORE_RENAME, KILLED, ROOT, launc
 
 from common import checkpoint, cli
 from common.image import read_image
+from common.lowres import make_low
 from tdan import run
 from tdan import train as train_module
 from tdan.config import PRESETS, preset
 from tdan.data import TrainingSamples, make_lows, turn
 from tdan.losses import tdan_loss
 from tdan.model import TDAN
-from tdan.sets import downsample, find_clips, read_low
+from tdan.sets import find_clips, read_low
 
 PAPER = "tdan"
 SMALL = ("--set", "channels=8", "--set", "blocks_before=1", "--set", "blocks_after=1")
@@ -255,7 +256,7 @@ def test_lows_of_a_crop_are_crops_of_the_lows():
     rng = np.random.default_rng(0)
     truths = [rng.integers(0, 256, (48, 64, 3), np.uint8) for _ in range(2)]
     for degradation, scale in (("bi", 4), ("bd", 4), ("bi", 2)):
-        whole = [downsample(truth, degradation, scale) for truth in truths]
+        whole = [make_low(truth, degradation, scale=scale) for truth in truths]
         for top, left in ((0, 0), (3, 5), (4, 8), (1, 7)):
             place = slice(top, top + 8), slice(left, left + 8)
             for made, low in zip(make_lows(truths, place, degradation, scale), whole, strict=True):
