@@ -6,6 +6,8 @@ from torch.autograd import gradcheck
 
 from common.correlation import TILE, correlation
 
+ROWS, COLUMNS = TILE
+
 
 def brute_force(first, second, radius, stride):
     """The definition, one position and one displacement at a time."""
@@ -29,10 +31,10 @@ def brute_force(first, second, radius, stride):
     [
         (1, 1, 3, 4),
         (2, 1, 5, 2),
-        (3, 1, 4, TILE),
+        (3, 1, 2 * ROWS, COLUMNS),
         (3, 2, 7, 9),
-        (3, 2, 4, 2 * TILE + 1),
-        (4, 1, 3, TILE + 1),
+        (3, 2, 4, 4 * COLUMNS + 1),
+        (4, 1, ROWS + 1, COLUMNS + 1),
         (2, 3, 8, 7),
     ],
 )
