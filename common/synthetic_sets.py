@@ -115,6 +115,17 @@ def write_chairs(folder: Path, clip: Clip) -> None:
     write_flow(folder / "data" / f"{stem}_flow.flo", scene.flow(0, 1)[0])
 
 
+def write_kitti15(folder: Path, clip: Clip) -> None:
+    scene, rng = clip.scene()
+    frames, stem = folder / "training/image_2", f"{clip.position:06d}"
+    for t in range(2):
+        write_image(frames / f"{stem}_{t + 10}.png", sharp(scene, t))
+    flow, _ = scene.flow(0, 1)
+    known = (rng.random(flow.shape[:2]) < 0.3) & (np.abs(flow) < 512).all(-1)  # the format holds no more
+    known[: clip.height // 3] = False  # a laser scanner measures some points, and none in the sky
+    write_flow(folder / "training/flow_occ" / f"{stem}_10.png", flow, known)
+
+
 def sharp(scene: Scene, time: float) -> np.ndarray:
     return to_uint8(scene.render(time))
 
@@ -171,4 +182,5 @@ LAYOUTS = {
     # New ones go to the end: the position of a layout is part of its clips' seed.
     "spmcs": Layout({"SPMCS": ("test",)}, 0.6, write_degraded, truth_list("SPMCS"), usual=31),
     "clips": Layout({"clips": SPLITS}, 1.0, write_sharp, usual=9),
+    "kitti15": Layout({"KITTI": ("train",)}, 3.0, write_kitti15, frames=2),
 }

@@ -222,6 +222,8 @@ def test_layouts_are_those_of_the_real_sets(all_layouts):
         for scene in range(2):
             frame = f"scene_{scene:04d}/frame_{t + 1:04d}"
             expected |= {f"MPI-Sintel/training/{kind}/{frame}.png" for kind in ("clean", "final")}
+            expected |= {f"KITTI/training/image_2/{scene:06d}_{number}.png" for number in (10, 11)}
+            expected |= {f"KITTI/training/flow_occ/{scene:06d}_10.png"}
             if t < 2:
                 expected |= {f"MPI-Sintel/training/flow/{frame}.flo", f"MPI-Sintel/training/occlusions/{frame}.png"}
     for prefix, folder in (("tri", "vimeo_triplet"), ("sep", "vimeo_septuplet")):
