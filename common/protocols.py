@@ -228,3 +228,59 @@ _INTERPOLATION = (
 )
 
 INTERPOLATION = {protocol.name: protocol for protocol in _INTERPOLATION}
+
+
+@dataclass(frozen=True)
+class FlowProtocol:
+    """One published way to score optical flow. Pixels whose true flow nobody knows are left out.
+
+    Attributes:
+        name: what tables and outputs print beside every number.
+        source: where it comes from.
+        sets: data sets that it scores.
+        metrics: of "EPE", the length of the difference of two flows in pixels; "px1", "px3", "px5", the percentage of
+            pixels whose error is below 1, 3, 5 pixels; "Fl-all", the percentage whose error is above 3 pixels and above
+            5 % of the true length; "distance", EPE from the flow of another program, where the truth is unknown.
+        averaging: of EPE. "pixels": all pixels of all pairs count alike; "images": the mean over the pairs of each
+            pair's mean. Percentages are always of all pixels.
+        resized: whether the network sees, and is scored at, the size that it was trained at.
+        default: whether it is used on its data sets unasked.
+    """
+
+    name: str
+    source: str
+    sets: tuple[str, ...]
+    metrics: tuple[str, ...] = ("EPE", "px1", "px3", "px5", "Fl-all")
+    averaging: str = "pixels"
+    resized: bool = False
+    default: bool = True
+
+
+_DENSE = ("sintel_clean", "sintel_final", "chairs", "things")
+_FLOW = (
+    FlowProtocol(name="sintel", source="RAFT (ECCV 2020), evaluation on Sintel's training part", sets=_DENSE[:2]),
+    FlowProtocol(name="chairs", source="RAFT (ECCV 2020), validation on FlyingChairs", sets=_DENSE[2:]),
+    FlowProtocol(
+        name="kitti15",
+        source="RAFT (ECCV 2020), evaluation on KITTI 2015's training part",
+        sets=("kitti15",),
+        metrics=("EPE", "Fl-all"),
+        averaging="images",
+    ),
+    FlowProtocol(
+        name="flow_pair",
+        source="the flow that the official PWC-Net made of this pair, which is not the truth",
+        sets=("flow_pair",),
+        metrics=("distance",),
+    ),
+    FlowProtocol(
+        name="qpwcnet",
+        source="QPWCNet, preprocessing of its evaluation: frames and flow are resized, the flow is scaled with them",
+        sets=(*_DENSE, "kitti15"),
+        metrics=("EPE", "Fl-all"),
+        resized=True,
+        default=False,
+    ),
+)
+
+FLOW = {protocol.name: protocol for protocol in _FLOW}

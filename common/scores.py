@@ -13,7 +13,7 @@ import numpy as np
 from common.color import rgb_to_y
 from common.distributed import Processes
 from common.metrics import interpolation_error, psnr, ssim
-from common.protocols import Protocol
+from common.protocols import InterpolationProtocol, Protocol
 from common.tables import read
 
 SMALLEST = 11  # pixels a side: the window of most SSIM
@@ -113,6 +113,35 @@ def score(protocol: Protocol, prediction: np.ndarray, truth: np.ndarray) -> dict
     return {metric: functions[metric]() for metric in protocol.metrics}
 
 
+def score_between(protocol: InterpolationProtocol, prediction: np.ndarray, truth: np.ndarray) -> dict[str, float]:
+    """The protocol's metrics of one frame between two others.
+
+    Args:
+        protocol: how to score; what it says of crops and padding is done before.
+        prediction: HxWx3 float in [0, 1].
+        truth: HxWx3 uint8.
+
+    Returns:
+        Of "PSNR" (dB, inf for equal images), "SSIM", "IE" (levels) what the protocol has.
+
+    Raises:
+        ValueError: different shapes, or fewer than 11 pixels a side.
+    """
+    peak = protocol.peak
+    shown, gt = (prediction, truth / np.float32(255)) if peak == 1 else (prediction * np.float32(peak), truth)
+    values = {}
+    for metric in protocol.metrics:
+        if metric == "PSNR":
+            values[metric] = psnr(shown, gt, peak=peak)
+        elif metric == "SSIM":
+            values[metric] = ssim(shown, gt, kind=protocol.ssim, peak=peak)
+        else:
+            # Every second value of a mean of two frames is a tie, which the noise of float32 must not decide.
+            levels = np.round(255 * prediction.astype(np.float64), 4)
+            values[metric] = interpolation_error(np.rint(levels), truth)
+    return values
+
+
 def _inside(image: np.ndarray, border: int) -> np.ndarray:
     return image[border : image.shape[0] - border, border : image.shape[1] - border]
 
@@ -153,7 +182,7 @@ def totals(lines: list[str]) -> dict[tuple[str, str], tuple[str, str]]:
     values = {}
     for line in lines:
         found = re.match(r"\[TOTAL [^]]*\] (.*) (\d+) frames, protocol (\w+)", line)
-        for metric, value in re.findall(r"(\w+): (\S+)", found[1]) if found else ():
+        for metric, value in re.findall(r"([\w-]+): (\S+)", found[1]) if found else ():
             values[found[3], metric] = (value, found[2])
     return values
 

@@ -80,7 +80,7 @@ def markdown(rows: list[dict[str, str]]) -> str:
 
 def _cell(row: dict[str, str], what: str) -> str:
     """A number with the metric's digits; a published one with no more than were published."""
-    digits = {"SSIM": 4, "IE": 3}.get(row["metric"], 2)
+    digits = {"SSIM": 4, "IE": 3, "EPE": 3}.get(row["metric"], 2)
     published = min(digits, len(row["expected"].partition(".")[2])) if row["expected"] else digits
     if what == "delta":
         both = row["expected"] and row["measured"]
@@ -183,7 +183,7 @@ def run_command(script: str, argv: list[str], hide: str = "\0") -> list[str]:
 
 def run_row(
     script: str, config: str, data: str, checkpoint: str, options, *, clips: list[str], stands_for: str,
-    trained: list[str], baseline: list[str], hide: str = "\0",
+    trained: list[str], baseline: list[str], export: list[str] | None = None, hide: str = "\0",
 ) -> tuple[list[str], dict[str, str]]:  # fmt: skip
     """Evaluate what a row names by the command that a user would type.
 
@@ -197,6 +197,7 @@ def run_row(
         stands_for: the set in whose layout the clips are.
         trained: arguments that train and test the embedded run.
         baseline: arguments of the row without weights.
+        export: arguments that export the embedded run; what they have behind `--output` is tested in its place.
         hide: lines of output that begin so are not shown.
 
     Returns:
@@ -211,6 +212,9 @@ def run_row(
     if checkpoint == "trained":
         command = [*trained, *where]
         run_command(script, ["--is_train", *command, *(["-dl"] if options.fresh else ["-r", "auto"])])
+        if export:
+            run_command(script, [*trained, *export, *where])
+            command += ["--ckpt_abs_name", export[export.index("--output") + 1]]
     elif checkpoint == "none":
         command = [*baseline, "--data", data, *where]
     else:

@@ -21,10 +21,10 @@ from tqdm import tqdm
 from common import distributed, runlog
 from common.amp import autocast
 from common.image import read_clip, to_uint8, write_image
-from common.metrics import interpolation_error, psnr, ssim
 from common.pad import pad_centred
 from common.protocols import INTERPOLATION, InterpolationProtocol
 from common.scores import SMALLEST, ahead, published, text, total
+from common.scores import score_between as score
 from ifrnet.checkpoints import load
 from ifrnet.config import PRESETS, Config
 from ifrnet.model import TOGETHER, IFRNet, multiple_of
@@ -48,35 +48,6 @@ class Item(NamedTuple):
     number: int
     times: tuple[float, ...]
     frames: list[np.ndarray]
-
-
-def score(protocol: InterpolationProtocol, prediction: np.ndarray, truth: np.ndarray) -> dict[str, float]:
-    """The protocol's metrics of one frame.
-
-    Args:
-        protocol: how to score; what it says of crops and padding is done before.
-        prediction: HxWx3 float in [0, 1].
-        truth: HxWx3 uint8.
-
-    Returns:
-        Of "PSNR" (dB, inf for equal images), "SSIM", "IE" (levels) what the protocol has.
-
-    Raises:
-        ValueError: different shapes, or fewer than 11 pixels a side.
-    """
-    peak = protocol.peak
-    shown, gt = (prediction, truth / np.float32(255)) if peak == 1 else (prediction * np.float32(peak), truth)
-    values = {}
-    for metric in protocol.metrics:
-        if metric == "PSNR":
-            values[metric] = psnr(shown, gt, peak=peak)
-        elif metric == "SSIM":
-            values[metric] = ssim(shown, gt, kind=protocol.ssim, peak=peak)
-        else:
-            # Every second value of a mean of two frames is a tie, which the noise of float32 must not decide.
-            levels = np.round(255 * prediction.astype(np.float64), 4)
-            values[metric] = interpolation_error(np.rint(levels), truth)
-    return values
 
 
 def mean_score(protocol: InterpolationProtocol, scores: list[FrameScore]) -> dict[str, float]:
