@@ -9,6 +9,7 @@ import pytest
 
 import ifrnet.config
 import pvdnet.config
+import qpwcnet.config
 import tdan.config
 import toflow.config
 
@@ -161,7 +162,7 @@ def test_scripts_have_the_guarded_line():
         assert path.read_text(encoding="utf-8").count(f"\n{GUARD}\n    sys.path[0] = ") == 1, path
 
 
-@pytest.mark.parametrize("config", [ifrnet.config, pvdnet.config, tdan.config, toflow.config])
+@pytest.mark.parametrize("config", [ifrnet.config, pvdnet.config, qpwcnet.config, tdan.config, toflow.config])
 def test_every_setting_is_read(config):
     paper = config.__name__.split(".")[0]
     read = set()

@@ -1,0 +1,118 @@
+"""Checkpoints: what network a file holds, and that network with the file's weights.
+
+QPWCNet's weights are known by our names alone: its author published none. Of PWC-Net's the published files are read,
+in every naming (`pwcnet_keys.py`), also NVIDIA's whole pickled ones, of which nothing is run.
+"""
+
+import json
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from common import checkpoint
+from common.ckpt_manager import find_weights
+from common.pickled import load_any
+from qpwcnet import pwcnet_keys, quantize
+from qpwcnet.model import ACTIVATIONS, FLOW_ORDERS, Flower, Interpolator, settings
+from qpwcnet.pwcnet import PWCNet
+
+FIRST = "encoder.0.conv_a.weight"  # tells QPWCNet
+WRAPPERS = ("state_dict", "params", "model")  # keys under which files keep the state dict
+
+
+def build(value: object, source: str | Path) -> nn.Module:
+    """The network whose weights `value` holds, with them, on the CPU, ready to run.
+
+    Args:
+        value: a state dict, bare or under one of `WRAPPERS`; names may begin with `module.`. QPWCNet's without the
+            tensor `settings` are taken for the original's: mish, the original order of flows.
+        source: names the checkpoint in errors.
+
+    Raises:
+        ValueError: it is of neither network, or tensors are missing, unexpected or of another shape.
+    """
+    if isinstance(value, dict):
+        value = next((value[key] for key in WRAPPERS if isinstance(value.get(key), dict)), value)
+    state = checkpoint.state_dict(value, source)
+    network, state = _qpwcnet(state, source) if FIRST in state else _pwcnet(state, source)
+    if quantize.has_ranges(state):
+        quantize.prepare(network)
+    checkpoint.load_strict(network, state, source)
+    return network.eval()
+
+
+def _qpwcnet(state: dict[str, Tensor], source: str | Path) -> tuple[Flower, dict[str, Tensor]]:
+    filters = tuple(len(weight) for key, weight in state.items() if key.endswith(".conv_a.weight"))
+    state = {"settings": settings("mish", "original", None)} | state
+    numbers = state["settings"].flatten().tolist()
+    if len(numbers) != 4 or not 0 <= numbers[0] < len(ACTIVATIONS) or not 0 <= numbers[1] < len(FLOW_ORDERS):
+        raise ValueError(f"{source}: its tensor settings is {numbers}: expected numbers of activation and flow order")
+    activation, size = list(ACTIVATIONS)[numbers[0]], tuple(numbers[2:]) if all(numbers[2:]) else None
+    if any(key.startswith("interpolator.") for key in state):
+        order = FLOW_ORDERS[numbers[1]]
+        return Interpolator(filters, activation=activation, scale_size=size, flow_order=order), state
+    return Flower(filters, activation=activation, scale_size=size), state
+
+
+def _pwcnet(state: dict[str, Tensor], source: str | Path) -> tuple[PWCNet, dict[str, Tensor]]:
+    state, variant = pwcnet_keys.adapt(state, source)
+    return PWCNet(variant), state
+
+
+def new_network(config) -> nn.Module:
+    """The network of the settings, at its start."""
+    if config.network != "QPWCNet":
+        return PWCNet(config.network)
+    how = {"activation": config.activation, "scale_size": config.scale_size or None}
+    if config.task == "interp":
+        return Interpolator(config.filters, **how, flow_order=config.flow_order)
+    return Flower(config.filters, **how)
+
+
+def transfer(network: nn.Module, source: nn.Module, path: str | Path) -> None:
+    """Start `network` from the weights of `source`: all of them, or those of the flow network in an interpolator.
+
+    Raises:
+        ValueError: `source` is another kind of network, or of other widths.
+    """
+    quantize.take_ranges(source)
+    weights = source.state_dict()
+    own = network.state_dict()
+    if isinstance(source, Interpolator) and type(network) is Flower:
+        weights = {name: value for name, value in weights.items() if name in own}
+    if "settings" in own:  # activation and size may change between two trainings; they are the new one's
+        weights["settings"] = own["settings"]
+    checkpoint.load_strict(network, weights, path)
+
+
+def published() -> list[dict]:
+    """The entries of checkpoints.json."""
+    return json.loads(Path(__file__).with_name("checkpoints.json").read_text())["checkpoints"]
+
+
+def load(options, config, device: torch.device) -> tuple[nn.Module | None, Path | None]:
+    """The network that the options ask for, on the device and ready to run, and its checkpoint's path.
+
+    Both are None under `--baseline`. The file tells which network it is of; an exported one (.onnx, .tflite) is run by
+    its own runtime. QPWCNet's flow is in units of the diagonal of the frames: where the weights do not tell which
+    one, it is that of the size that they were trained at, `input_shape`.
+
+    Raises:
+        ValueError: there is no such checkpoint, or it cannot do the task.
+    """
+    if options.baseline:
+        return None, None
+    path = find_weights(options, config, published(), "qpwcnet")
+    if path.suffix in (".onnx", ".tflite"):
+        from qpwcnet.exported import open_exported  # needs packages that nothing else here does
+
+        return open_exported(path), path
+    network = build(load_any(path), path).to(device)
+    if config.task == "interp" and not isinstance(network, Interpolator):
+        raise ValueError(f"{path}: holds a flow network, which makes no frames; use --task flow, or other weights")
+    if isinstance(network, Flower) and network.scale_size is None:
+        network.scale_size = config.input_shape
+    if config.compile:
+        network.compile()
+    return network, path

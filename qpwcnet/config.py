@@ -1,0 +1,302 @@
+"""Every setting of QPWCNet in one dataclass, the presets, the command line, and how they meet.
+
+Runs have numbers, as the original's: `run/000`, `run/001` ... A training takes the next one; testing takes the newest,
+or the newest of the preset that `--config` names; `--mode 003` takes that one. What the command line gives wins over
+the preset.
+"""
+
+import argparse
+import dataclasses
+import json
+import math
+import re
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+from common import cli
+from common.protocols import FLOW, INTERPOLATION
+from qpwcnet.losses import FLOW_LOSSES
+from qpwcnet.model import ACTIVATIONS, FILTERS, FLOW_ORDERS, MULTIPLE
+from qpwcnet.optim import LEARNING_RATES
+from qpwcnet.pwcnet import MULTIPLE as PWC_MULTIPLE
+from qpwcnet.pwcnet import VARIANTS
+from qpwcnet.sets import FLOW_SETS, SETS, TRAINING_SETS, TRIPLET_SETS
+
+TASKS = ("flow", "interp")
+NETWORKS = ("QPWCNet", *VARIANTS)
+LOSSES = (*FLOW_LOSSES, "pwc", "pwc_robust")
+EXPORTS = ("onnx", "int8", "tflite")
+SETS_OF = {"flow": FLOW_SETS, "interp": TRIPLET_SETS}
+CHOICES = {
+    "task": TASKS, "network": NETWORKS, "activation": ACTIVATIONS, "flow_order": FLOW_ORDERS, "data": SETS,
+    "valid_data": SETS, "loss": LOSSES, "schedule": LEARNING_RATES, "amp": ("off", "bf16", "fp16"),
+}  # fmt: skip
+LEAST = dict.fromkeys((
+    "epochs", "total_batch", "valid_every_epoch", "write_log_every_step", "save_every_step", "max_ckpt_num",
+), 1) | {"batch_size": 0, "max_steps": 0, "valid_samples": 0, "thread_num": -1}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Config:
+    """Settings of a run; the defaults are those of the original's interpolation pretraining."""
+
+    project: str = "QPWCNet/run"  # parent folder of the runs
+    mode: str = ""  # name of the run and of its checkpoints; empty: a training takes the next number
+    config: str = "pre_train"  # the preset
+    task: str = "interp"  # what is trained: flow, or interp, the pretraining by interpolation
+    network: str = "QPWCNet"  # or one of pwcnet.VARIANTS, for flow
+    filters: tuple[int, ...] = FILTERS  # of QPWCNet's encoder
+    activation: str = "mish"  # of QPWCNet: mish, leaky_relu or hard_swish
+    flow_order: str = "original"  # original or fixed, see model.py
+    scale_size: tuple[int, ...] = ()  # height, width: flows are scaled as for that size; empty: as for their own
+    quantise: bool = False  # train with the rounding of the int8 file
+    data: str = "vimeo90k"  # one of sets.SETS
+    valid_data: str = "vimeo90k"
+    manual_seed: int = 1234
+    save_sample: bool = False  # sample pictures
+
+    start_from: str = ""  # preset whose newest run's weights training starts from; --ckpt_abs_name wins over it
+    input_shape: tuple[int, ...] = (256, 512)  # height, width of the samples
+    base_scale: float = 1.0  # of flow pairs before their crop
+    augment: bool = True
+    epochs: int = 600  # of total_batch samples a step
+    max_steps: int = 0  # 0: epochs * (samples // total_batch)
+    total_batch: int = 8  # samples a step over all processes
+    batch_size: int = 0  # per process; 0: total_batch divided by the processes
+    thread_num: int = -1  # loader workers; -1: as many as the batch has samples, at most 16
+
+    loss: str = "huber"  # of flow: huber, l2, robust, or PWC-Net's pwc, pwc_robust
+    learning_rate: float = 1e-4
+    schedule: str = "constant"  # constant, piecewise, cyclic
+    milestones: tuple[float, ...] = ()  # shares of the steps after which the rate is halved
+    epsilon: float = 1e-7  # of Adam
+    weight_decay: float = 0.0  # added to the gradient, beside QPWCNet's own L2 penalty
+    clip_factor: float = 0.01  # of adaptive gradient clipping; 0: none
+    amp: str = "off"  # off, bf16, fp16
+    compile: bool = False
+
+    valid_every_epoch: int = 1
+    valid_samples: int = 0  # spread over the test set; 0: all
+    write_log_every_step: int = 256
+    save_every_step: int = 1000  # the newest state, between checkpoints
+    max_ckpt_num: int = 20  # checkpoints kept, best first
+
+    def __post_init__(self):
+        """Refuse settings that cannot be."""
+        cli.check_values(self, CHOICES, LEAST)
+        for name in ("data", "valid_data"):
+            if getattr(self, name) not in SETS_OF[self.task]:
+                raise cli.UsageError(
+                    f"{name} {getattr(self, name)}: task {self.task} expects one of {', '.join(SETS_OF[self.task])}"
+                )
+        if self.network != "QPWCNet" and (self.task != "flow" or self.quantise):
+            raise cli.UsageError(f"network {self.network} is trained for flow only, and not quantised in training")
+        if (self.network == "QPWCNet") == self.loss.startswith("pwc"):
+            raise cli.UsageError(f"loss {self.loss} does not fit {self.network}: pwc and pwc_robust are PWC-Net's")
+        if len(self.filters) != len(FILTERS) or min(self.filters) < 1:
+            raise cli.UsageError(f"filters {self.filters}: expected {len(FILTERS)} positive numbers")
+        for name, size in (("input_shape", self.input_shape), ("scale_size", self.scale_size or self.input_shape)):
+            if len(size) != 2 or min(size) < self.multiple or any(side % self.multiple for side in size):
+                raise cli.UsageError(f"{name} {size}: expected height,width in multiples of {self.multiple}")
+        for name in ("learning_rate", "base_scale", "epsilon"):
+            if not 0 < getattr(self, name) < math.inf:
+                raise cli.UsageError(f"{name} {getattr(self, name)}: expected a positive number")
+        if not all(0 <= value < math.inf for value in (self.weight_decay, self.clip_factor)):
+            raise cli.UsageError("weight_decay, clip_factor: expected numbers of 0 or more")
+        if not all(0 < share < 1 for share in self.milestones):
+            raise cli.UsageError(f"milestones {self.milestones}: expected shares of the steps, between 0 and 1")
+        if self.mode:
+            cli.check_run_name(self.mode)
+
+    @property
+    def multiple(self) -> int:
+        """Of which the sides of the network's input must be multiples."""
+        return MULTIPLE if self.network == "QPWCNet" else PWC_MULTIPLE
+
+    def to_json(self) -> str:
+        """The text that the run folder keeps in config/config.txt."""
+        return json.dumps(dataclasses.asdict(self), indent=4)
+
+
+FLOW_TRAINING = {"task": "flow", "data": "things", "valid_data": "sintel_final", "total_batch": 16, "base_scale": 0.56}
+# PWC-Net's training on FlyingChairs, then the fine-tuning on Sintel.
+CHAIRS = {
+    "task": "flow", "network": "PWC-Net", "data": "chairs", "valid_data": "chairs", "loss": "pwc",
+    "input_shape": (320, 448), "max_steps": 1_200_000, "milestones": (1 / 3, 1 / 2, 2 / 3, 5 / 6), "epsilon": 1e-8,
+    "weight_decay": 4e-4, "clip_factor": 0.0, "write_log_every_step": 100,
+}  # fmt: skip
+SINTEL = {
+    "data": "sintel_final", "valid_data": "sintel_final", "loss": "pwc_robust", "input_shape": (384, 768),
+    "total_batch": 4, "learning_rate": 1e-5, "max_steps": 500_000, "milestones": (0.3, 0.5, 0.6, 0.7, 0.8, 0.9),
+}  # fmt: skip
+# Runs of minutes on a CPU, on clips that the project makes. Without --set they are those of the table.
+TINY = {
+    "activation": "leaky_relu", "flow_order": "fixed", "scale_size": (96, 128), "input_shape": (96, 128),
+    "learning_rate": 1e-3, "total_batch": 8, "thread_num": 1, "clip_factor": 0.0, "epochs": 1,
+    "write_log_every_step": 50, "save_every_step": 100,
+}  # fmt: skip
+TINY_FLOW = TINY | {"task": "flow", "data": "chairs", "valid_data": "chairs", "loss": "l2"}
+PRESETS = {
+    "pre_train": Config(),
+    "flow": Config(**FLOW_TRAINING),
+    "flow_fine": Config(**FLOW_TRAINING, start_from="pre_train"),
+    # With an activation that int8 computes fast, and then with int8's rounding.
+    "pre_train_int8": Config(activation="leaky_relu", flow_order="fixed"),
+    "flow_int8": Config(**FLOW_TRAINING, activation="leaky_relu", start_from="pre_train_int8"),
+    "flow_int8_qat": Config(
+        **FLOW_TRAINING, activation="leaky_relu", start_from="flow_int8", quantise=True, epochs=10, learning_rate=1e-5
+    ),
+    "pwcnet_chairs": Config(**CHAIRS),
+    "pwcnet_sintel": Config(**CHAIRS | SINTEL, start_from="pwcnet_chairs"),
+    "pre_train_tiny": Config(**TINY, max_steps=600),
+    "flow_tiny": Config(**TINY_FLOW, max_steps=600),
+    "flow_tiny_fine": Config(**TINY_FLOW, max_steps=600, start_from="pre_train_tiny"),
+    "flow_tiny_qat": Config(**TINY_FLOW, max_steps=200, start_from="flow_tiny_fine", quantise=True),
+}
+
+
+def preset(name: str) -> Config:
+    """The settings of that name.
+
+    Raises:
+        UsageError: there is none.
+    """
+    if name not in PRESETS:
+        raise cli.UsageError(f"--config {name}: expected one of {', '.join(PRESETS)}")
+    return dataclasses.replace(PRESETS[name], config=name)
+
+
+def runs(folder: Path) -> list[str]:
+    """The numbered runs in a folder, oldest first."""
+    found = folder.iterdir() if folder.is_dir() else ()
+    return sorted((path.name for path in found if re.fullmatch(r"\d{3,}", path.name)), key=int)
+
+
+def next_run(folder: Path) -> str:
+    """The number of a new run: one more than the last, not than how many there are, so that none is met again."""
+    return f"{int((runs(folder) or ['-1'])[-1]) + 1:03d}"
+
+
+def saved_config(folder: Path) -> Path:
+    """Where a run keeps its settings."""
+    return folder / "config" / "config.txt"
+
+
+def newest_run(folder: Path, name: str | None) -> str | None:
+    """The newest numbered run with saved settings, of the preset `name` if that is given; None: there is none."""
+    for run in reversed(runs(folder)):
+        file = saved_config(folder / run)
+        if file.is_file() and name in (None, cli.read_config(Config, file).config):
+            return run
+    return None
+
+
+def build_parser() -> cli.Parser:
+    """QPWCNet's own flags and those of every paper."""
+    parser = cli.Parser(
+        prog="qpwcnet/run.py", description="QPWCNet and PWC-Net: train, evaluate, flow of your own video, or export."
+    )
+    keep = argparse.SUPPRESS
+    add = parser.add_argument
+    add("--config", help=f"preset: {', '.join(PRESETS)}; testing without it takes the newest run")
+    add("-data", "--data", default=keep, choices=SETS, help=f"to train on one of {', '.join(TRAINING_SETS)}, or test")
+    add("--task", default=keep, choices=TASKS, help="optical flow, or the frame between two frames")
+    add("--network", default=keep, choices=NETWORKS, help="which network to train; weights tell theirs")
+    add("--protocol", nargs="+", choices=(*FLOW, *INTERPOLATION), help="how to score; the set's own if not given")
+    add("--baseline", action="store_true", help="score zero flow, or the mean of the two frames, without a network")
+    group = parser.add_argument_group("your own video")
+    group.add_argument("--flo", metavar="DIR", help="write the flows there as .flo files, too")
+    group.add_argument("--arrows", action="store_true", help="draw arrows onto the colours of the flow")
+    group.add_argument("--fps", type=Fraction, help="frame rate of the video written, such as 60 or 60000/1001")
+    group.add_argument("--multi", type=int, help="with --task interp: frames for one: 2, 4 or 8")
+    group.add_argument("--slow", action="store_true", help="keep the frame rate: --multi 2 lasts twice as long")
+    group.add_argument("--scene", type=float, default=0.5, metavar="SHARE",
+        help="of the picture, 0 to 1, that motion fails to explain where two frames are a cut; 1: no cuts")  # fmt: skip
+    group = parser.add_argument_group("deployment")
+    group.add_argument("--export", choices=EXPORTS, help="write the network to --output, with a report beside it")
+    group.add_argument("--export_size", metavar="WxH", help="size of the exported network's frames; input_shape if not")
+    group.add_argument("--calibrate", metavar="DIR", help="clips that tell the ranges of an int8 network's values")
+    cli.add_run_arguments(parser, f"logs/{Config.project}")
+    cli.add_common_arguments(parser)
+    parser.set_defaults(project=Config.project)
+    return parser
+
+
+def parse(argv: list[str]) -> tuple[argparse.Namespace, Config]:
+    """Options of this run, and the settings.
+
+    Raises:
+        UsageError: a flag is unknown, has a wrong value, or contradicts another.
+    """
+    options = build_parser().parse_args(argv)
+    folder = Path(options.log_root, options.project)
+    begins = options.is_train and not options.resume
+    if options.mode is None:
+        by_file = options.baseline or (options.ckpt_abs_name and not options.config)  # no run has a part in it
+        options.mode = "" if begins or by_file else newest_run(folder, options.config) or ""
+    saved = saved_config(folder / options.mode) if options.mode else None
+    if options.config:
+        config = preset(options.config)
+    elif saved and saved.is_file() and not (begins and options.delete_log):
+        config = cli.read_config(Config, saved)
+    elif options.is_train:
+        raise cli.UsageError(f"--is_train: expected --config, one of {', '.join(PRESETS)}, or --mode of an earlier run")
+    elif options.mode and not (options.ckpt_abs_name or options.baseline):
+        raise cli.UsageError(f"--mode {options.mode} has no saved config: add --config, one of {', '.join(PRESETS)}")
+    else:
+        config = preset("pwcnet_chairs" if "PWC" in getattr(options, "network", "") else "flow")
+    if not options.is_train:
+        config = _for_task(options, config)
+    config = cli.settle(config, options)
+    _check(options, config)
+    return options, config
+
+
+def _for_task(options: argparse.Namespace, config: Config) -> Config:
+    """The settings with the task that the flags tell, in testing: a run's weights may do another than it trained."""
+    data, task = getattr(options, "data", None), getattr(options, "task", None)
+    if task is None and data:
+        task = "interp" if data in TRIPLET_SETS else "flow"
+    elif task is None and options.input:
+        task = "interp" if options.multi or options.slow else "flow"
+    if task in (None, config.task):
+        return config
+    sets = dict.fromkeys(("data", "valid_data"), SETS_OF[task][0])
+    return dataclasses.replace(config, task=task, network="QPWCNet", loss=Config.loss, quantise=False, **sets)
+
+
+def _check(options: argparse.Namespace, config: Config) -> None:
+    """Refuse flags that contradict each other."""
+    actions = [f"--{name}" for name in ("is_train", "input", "export") if getattr(options, name)]
+    if len(actions) > 1:
+        raise cli.UsageError(f"{' and '.join(actions)} do not go together")
+    if options.baseline and actions:
+        raise cli.UsageError(f"--baseline has no network: it goes with testing, not with {actions[0]}")
+    if (options.export and not options.output) or (options.output and not (options.input or options.export)):
+        raise cli.UsageError("--output goes with --input and with --export, which needs it")
+    if options.input and not (options.output or options.flo):
+        raise cli.UsageError("--input needs --output, --flo, or both")
+    if options.is_train and config.data not in TRAINING_SETS:
+        raise cli.UsageError(f"--data {config.data} is for testing: train on one of {', '.join(TRAINING_SETS)}")
+    cli.check_run_options(options)
+    given = [f"--{name}" for name in ("flo", "arrows", "fps", "multi", "slow") if getattr(options, name)]
+    if given and not options.input:
+        raise cli.UsageError(f"{given[0]} goes with --input")
+    of_task = {"flow": ("multi", "slow"), "interp": ("flo", "arrows")}[config.task]
+    given = [f"--{name}" for name in of_task if getattr(options, name)]
+    if given and options.input:
+        raise cli.UsageError(f"{given[0]} does not go with --task {config.task}")
+    if options.input and config.task == "interp" and options.multi is None and options.fps is None:
+        raise cli.UsageError("--task interp needs --multi 2, 4 or 8, or --fps")
+    if options.fps is not None and options.fps <= 0:
+        raise cli.UsageError(f"--fps {options.fps}: expected a positive number, such as 60 or 60000/1001")
+    if not 0 < options.scene <= 1:
+        raise cli.UsageError(f"--scene {options.scene:g}: expected a share from 0 to 1")
+    for name in ("export_size", "calibrate"):
+        if getattr(options, name) and not options.export:
+            raise cli.UsageError(f"--{name} goes with --export")
+    if options.export == "int8" and not options.calibrate:
+        raise cli.UsageError("--export int8 needs --calibrate DIR, a folder of clips like those that it will see")
+    if options.export_size and not re.fullmatch(r"\d+x\d+", options.export_size):
+        raise cli.UsageError(f"--export_size {options.export_size}: expected WxH, such as 512x256")

@@ -1,0 +1,221 @@
+"""The user's own video: its flow in colours and as .flo files, or frames put between its frames; in constant memory.
+
+N frames have N - 1 flows, from each frame to the next, with the time or the name of the first. From the last frame on
+nothing is known, so a video of flows is one frame shorter than its input. Across a cut flow means nothing: it is
+written as the network gives it, but has no say in the scale of the colours.
+
+The interpolator makes the middle of two frames, so other times are middles of middles.
+"""
+
+import signal
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import nullcontext
+from fractions import Fraction
+from itertools import count, islice, pairwise
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from common.amp import autocast
+from common.cli import UsageError
+from common.distributed import choose_device
+from common.flow_color import flow_to_image
+from common.flow_io import write_flow
+from common.retime import check_halves, halves, open_retimed, write_retimed
+from common.scenes import change
+from common.tile import tiled
+from common.video import FolderReader, VideoReader, open_clip, open_writer
+from qpwcnet.checkpoints import load
+from qpwcnet.config import Config
+from qpwcnet.pwcnet import MULTIPLE as PWC_MULTIPLE
+
+TILE_OVERLAP = 128  # pixels; of motion beyond 3/8 of it a tile sees too little near its border
+LEAST_LENGTH = 0.005  # of full colour, in longer sides of the frame: what hardly moves stays pale
+PERCENTILE = 99  # of a frame's motion; beyond it are errors at borders and things that appear
+WHEEL = 128  # pixels of the radius
+GRID = 30  # arrows along the longer side
+
+
+class Painter:
+    """Flows as pictures in one scale of colours, without seeing the whole video first.
+
+    The length of full colour, `longest` pixels, is that of the longest motion so far, so it grows but never shrinks:
+    a scale for every frame would make still things change their colour. Longer motion has full colour, too.
+    """
+
+    def __init__(self, size: tuple[int, int], arrows: bool = False):
+        self.arrows = arrows
+        self.longest = max(1.0, LEAST_LENGTH * max(size))
+        place = np.linspace(-1, 1, 2 * WHEEL + 1)
+        # What `flow_to_image` makes of every flow; read from here it takes a tenth of the time. Clipped a hair below 1,
+        # because rounding beyond it darkens.
+        self.wheel = flow_to_image(np.stack(np.meshgrid(place, place), -1), scale=1.0, clip=0.9999)
+
+    def grow(self, flow: np.ndarray) -> None:
+        """Let the motion of a flow, HxWx2 in pixels, count for the scale."""
+        self.longest = max(self.longest, float(np.percentile(np.hypot(*np.moveaxis(flow, -1, 0)), PERCENTILE)))
+
+    def draw(self, flow: np.ndarray) -> np.ndarray:
+        """The picture, HxWx3 uint8 RGB, of a flow, HxWx2 in pixels."""
+        part = flow / np.maximum(self.longest, np.hypot(flow[..., :1], flow[..., 1:]))  # of full colour, at most 1
+        place = np.float32(WHEEL) * (part.astype(np.float32) + 1)
+        picture = cv2.remap(self.wheel, place[..., 0], place[..., 1], cv2.INTER_LINEAR)
+        if self.arrows:
+            self._draw_arrows(picture, part)
+            self._draw_legend(picture)
+        return picture
+
+    def _draw_arrows(self, picture: np.ndarray, part: np.ndarray) -> None:
+        """On a grid; at full colour they are as long as the grid is wide."""
+        height, width = picture.shape[:2]
+        step = max(8, max(height, width) // GRID)
+        thin = max(1, step // 20)
+        for colour, thickness in (((255, 255, 255), thin + 2), ((0, 0, 0), thin)):  # black, with a white border
+            for y in range(step // 2, height, step):
+                for x in range(step // 2, width, step):
+                    ends = np.array((x, y)) + step * part[y, x] * np.array([[-0.5], [0.5]])  # start, tip
+                    start, tip = (16 * ends).round().astype(int).tolist()  # in sixteenths of a pixel
+                    if np.hypot(*part[y, x]) * step > 2:  # shorter ones have no direction that could be seen
+                        cv2.arrowedLine(picture, start, tip, colour, thickness, cv2.LINE_AA, shift=4, tipLength=0.35)
+
+    def _draw_legend(self, picture: np.ndarray) -> None:
+        """The wheel in the lower right corner, and the length of full colour; not where there is no room."""
+        height, width = picture.shape[:2]
+        side = min(height, width) // 5
+        if side < 40:
+            return
+        disc = cv2.circle(np.zeros((side, side), np.uint8), (side // 2, side // 2), side // 2, 1, -1)
+        corner = picture[-side:, -side:]
+        corner[disc > 0] = cv2.resize(self.wheel, (side, side), interpolation=cv2.INTER_AREA)[disc > 0]
+        size, place = side / 120, (width - side + side // 6, height - side // 2)
+        cv2.putText(picture, f"{self.longest:.0f} px", place, cv2.FONT_HERSHEY_SIMPLEX, size, (0, 0, 0), 1, cv2.LINE_AA)
+
+
+@torch.inference_mode()
+def run_network(call: Callable, prv: Tensor, nxt: Tensor, *, tile: int = 0, amp: str = "off") -> Tensor:
+    """What a network's `estimate` or `between` makes of two frames of any size.
+
+    Args:
+        call: the method; takes the two and gives (1, C, H, W).
+        prv: (1, 3, H, W) in [0, 1], on the device of the network.
+        nxt: the same.
+        tile: side of the tiles, in pixels, rounded up to a multiple of 64; 0: none. A tile sees no motion that leaves
+            it, so the result differs from that without tiles, and more where motion is large.
+        amp: off, bf16 or fp16.
+
+    Returns:
+        (1, C, H, W) float32.
+    """
+
+    def whole(both: Tensor) -> Tensor:
+        with autocast(both.device, amp):
+            return call(both[:, :3], both[:, 3:]).float()
+
+    tile = -(-tile // PWC_MULTIPLE) * PWC_MULTIPLE
+    return tiled(whole, torch.cat((prv, nxt), 1), tile=tile, overlap=min(TILE_OVERLAP, tile // 2))
+
+
+def infer(options, config: Config) -> int:
+    """Run the network on --input and write --output, --flo or both; returns the exit code."""
+    device = choose_device(options.device)
+    network, _ = load(options, config, device)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends like Ctrl-C: what is written stays playable
+    if config.task == "interp":
+        _interpolate(options, network, device, config.amp)
+    else:
+        _write_flows(options, network, device, config.amp)
+    return 0
+
+
+def _interpolate(options, network: nn.Module, device: torch.device, amp: str) -> None:
+    reader, timing = open_retimed(options)
+    check_halves(timing, reader, "QPWCNet makes only the middle of two frames", ", or --fps 2, 4 or 8 times as high")
+
+    def middle(first: Tensor, second: Tensor) -> Tensor:
+        return run_network(network.between, first, second, tile=options.tile or 0, amp=amp)
+
+    def predict(first: Tensor, second: Tensor, times: list[Fraction]) -> Iterable[Tensor]:
+        return halves(middle, first, second, times)
+
+    write_retimed(reader, timing, predict, options, device)
+
+
+def _write_flows(options, network: nn.Module, device: torch.device, amp: str) -> None:
+    reader = open_clip(options.input)
+    _check_input(reader, options)
+    names = _flo_files(reader, options)
+    writer = options.output and open_writer(
+        options.output,
+        frame_rate=reader.frame_rate or options.fps,
+        like=reader,
+        audio_from=options.input if reader.frame_rate else None,
+        names=reader.names,
+        overwrite=options.overwrite,
+    )
+    painter = Painter(reader.size, options.arrows)
+    total = reader.num_frames and reader.num_frames - 1
+    number = cuts = 0
+    with writer or nullcontext(), tqdm(total=total, unit="flow", disable=None, file=sys.stderr) as bar:
+        for number, (first, second) in enumerate(pairwise(_on_device(reader, device)), 1):
+            image, time, prv = first
+            flow = run_network(network.estimate, prv, second[2], tile=options.tile or 0, amp=amp)
+            flow = flow[0].permute(1, 2, 0).cpu().numpy()  # H W 2
+            if not np.isfinite(flow).all():
+                remedy = f"without --amp {amp}" if amp != "off" else "with other weights"
+                raise ValueError(f"flow {number} of {options.input} is not finite: try it {remedy}")
+            if names:
+                write_flow(next(names), flow)
+            if writer:
+                if options.scene < 1 and change(image, second[0]) >= options.scene:
+                    cuts += 1
+                else:
+                    painter.grow(flow)
+                writer.write(painter.draw(flow), time)
+            bar.update()
+    if names:
+        print(f"{number} flows -> {options.flo}")
+    if writer:
+        told = f", {cuts} across cuts" if cuts else ""
+        print(f"{number} flows -> {options.output}, full colour at last from {painter.longest:.1f} pixels{told}")
+
+
+def _check_input(reader: VideoReader | FolderReader, options) -> None:
+    """Refuse flags that do not fit the input, and an input without flow."""
+    if options.arrows and not options.output:
+        raise UsageError("--arrows goes with --output, onto which they are drawn")
+    if options.fps and (reader.frame_rate or not options.output):
+        raise UsageError(f"--fps {options.fps}: it goes with images that become a video; a video keeps its frame rate")
+    if len(list(islice(reader, 2))) < 2:
+        raise ValueError(f"{options.input} holds one frame: expected at least two, flow goes from one to the next")
+
+
+def _flo_files(reader: VideoReader | FolderReader, options) -> Iterator[Path] | None:
+    """The files of --flo, named as the frames of a folder or by their numbers; None without the flag.
+
+    Raises:
+        ValueError: they would replace a file, or each other.
+    """
+    if not options.flo:
+        return None
+    folder = Path(options.flo)
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"--flo {folder} is a file: expected a folder, for one .flo file a flow")
+    if folder.resolve() in {file.resolve().parent for file in getattr(reader, "files", ())}:
+        raise ValueError(f"--flo {folder} is the folder of the input: expected another one")
+    if folder.is_dir() and any(folder.iterdir()) and not options.overwrite:
+        raise ValueError(f"--flo {folder} exists and is not empty: give another folder, or --overwrite")
+    stems = [Path(name).stem for name in reader.names or ()]
+    if len(set(stems)) < len(stems):
+        raise ValueError(f"some input frames differ in folder or extension only: expected unique names in {folder}")
+    return (folder / f"{stem}.flo" for stem in stems or (f"{number:08d}" for number in count()))
+
+
+def _on_device(reader, device: torch.device) -> Iterator[tuple[np.ndarray, Fraction | None, Tensor]]:
+    """Each frame as it is, its time, and as the network takes it: (1, 3, H, W) in [0, 1]."""
+    for image, time in reader.timed():
+        yield image, time, torch.from_numpy(image).to(device).permute(2, 0, 1)[None].float() / 255

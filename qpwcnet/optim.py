@@ -1,0 +1,82 @@
+"""What QPWCNet's training does around Adam: adaptive gradient clipping, the L2 penalty, learning rates."""
+
+from collections.abc import Iterable
+from math import floor
+
+import torch
+from torch import Tensor
+
+CLIP_FACTOR, CLIP_EPS = 0.01, 1e-3
+L2 = 4e-6
+HALVED_AT = (400_000, 600_000, 800_000, 1_000_000)  # steps of 8 samples
+CYCLE_HALF = 10_000  # steps of 8 samples
+CYCLE_HEIGHT = 50.0  # 1e-4 to 5e-3
+
+
+def unit_norm(x: Tensor) -> Tensor:
+    """L2 norms of the units of a parameter (or of its gradient), in a shape that divides it.
+
+    A unit is one slice of the first axis: an output channel of a convolution, an input channel of a transposed one
+    (in, out, h, w). A depthwise kernel (C, 1, h, w) and a vector are one unit each, as published: its layout has the
+    depthwise channels on the axis that is summed over.
+    """
+    # Told by shape: no other layer here has a single input channel, and a 1x1 kernel is never depthwise.
+    depthwise = x.dim() == 4 and x.shape[1] == 1 and x.shape[2:].numel() > 1
+    if x.dim() <= 1 or depthwise:
+        return torch.linalg.vector_norm(x)
+    return torch.linalg.vector_norm(x, dim=tuple(range(1, x.dim())), keepdim=True)
+
+
+@torch.no_grad()
+def clip_gradients(parameters: Iterable[Tensor], clip_factor: float = CLIP_FACTOR, eps: float = CLIP_EPS) -> None:
+    """Adaptive gradient clipping, in place: no unit's gradient is longer than `clip_factor` times the unit.
+
+    Values that are not finite become zero first (the original does so with NaN; an infinite one would turn into NaN
+    in the clipping). Gradients must be in their true scale: after `GradScaler.unscale_`.
+
+    Args:
+        parameters: those without a gradient are left out.
+        clip_factor: of the unit's norm.
+        eps: the least norm that counts for a unit; zero weights could never leave zero without it.
+    """
+    for parameter in parameters:
+        if parameter.grad is None:
+            continue
+        gradient = parameter.grad.nan_to_num_(nan=0.0, posinf=0.0, neginf=0.0)
+        limit = unit_norm(parameter).clamp(min=eps) * clip_factor
+        gradient.mul_((limit / unit_norm(gradient).clamp(min=1e-6)).clamp(max=1.0))
+
+
+def l2_penalty(kernels: Iterable[Tensor]) -> Tensor:
+    """4e-6 times the sum of the squares; the loss of those kernels that the model names as regularised."""
+    return L2 * sum(kernel.square().sum() for kernel in kernels)
+
+
+def constant(step: int, batch_size: int, start: float = 1e-4) -> float:
+    """`start` for ever: what the published training uses."""
+    return start
+
+
+def piecewise(step: int, batch_size: int, start: float = 1e-4) -> float:
+    """Halved after 400k, 600k, 800k and 1M steps of 8 samples; the new value applies after the boundary.
+
+    Args:
+        step: from 0.
+        batch_size: samples a step, in all processes; twice as many reach the boundaries in half the steps.
+        start: the first value.
+    """
+    return start * 0.5 ** sum(step > boundary * 8 / batch_size for boundary in HALVED_AT)
+
+
+def cyclic(step: int, batch_size: int, start: float = 1e-4) -> float:
+    """Triangles from `start` to 50 times that, up in 10k steps of 8 samples and down in as many; each half as high.
+
+    Arguments as in `piecewise`.
+    """
+    position = step / (CYCLE_HALF * 8 / batch_size)
+    cycle = floor(position / 2)
+    height = 1 - abs(position - 2 * cycle - 1)
+    return start + start * (CYCLE_HEIGHT - 1) * height * 0.5**cycle
+
+
+LEARNING_RATES = {"constant": constant, "piecewise": piecewise, "cyclic": cyclic}
