@@ -15,17 +15,19 @@ OPSET = 16  # the first with GridSample, so readable by the most programs
 Inputs = dict[str, Tensor]  # of the file, by name, in the order in which the graph takes them
 
 
-def target(options) -> Path:
+def target(options, suffix: str = ".onnx") -> Path:
     """The file that --output names; called before the work, so that none is in vain.
 
     Raises:
-        ValueError: it is no .onnx file, or exists without --overwrite, or a package is missing.
+        ValueError: it is no `suffix` file, or exists without --overwrite, or, for .onnx, a package is missing.
     """
     path = Path(options.output)
-    if path.suffix != ".onnx":
-        raise ValueError(f"cannot write {path}: expected a file ending in .onnx")
+    if path.suffix != suffix:
+        raise ValueError(f"cannot write {path}: expected a file ending in {suffix}")
     if path.exists() and not options.overwrite:
         raise ValueError(f"{path} exists: give another output, or --overwrite")
+    if suffix != ".onnx":
+        return path
     try:
         import onnx  # noqa: F401
         import onnxruntime  # noqa: F401
@@ -83,9 +85,9 @@ def save(
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_suffix(".part.onnx")
     try:
-        _trace(graph, part, example, axes)
+        trace(graph, part, example, axes)
         onnx.checker.check_model(part)
-        difference = _largest_difference(graph, part, compared)
+        difference = largest_difference(graph, part, compared)
         if not difference <= tolerance:  # nan too
             raise ValueError(f"{path} is not written: it would differ from the network by {difference:.1e}")
         os.replace(part, path)
@@ -97,7 +99,10 @@ def save(
     )
 
 
-def _trace(graph: nn.Module, path: Path, example: Inputs, axes: dict[str, dict[int, str]] | None) -> None:
+def trace(
+    graph: nn.Module, path: Path, example: Inputs, axes: dict[str, dict[int, str]] | None, output: str = "pred"
+) -> None:
+    """Write the graph to `path`, unchecked; see `save`."""
     with warnings.catch_warnings():
         # Of the tracer about the networks' checks of sizes, whose results do not depend on the size, and of the
         # exporter about its age. The one of torch.export needs a minute and onnxscript, and fixed the batch of a (B,).
@@ -107,14 +112,14 @@ def _trace(graph: nn.Module, path: Path, example: Inputs, axes: dict[str, dict[i
             tuple(example.values()),
             path,
             input_names=list(example),
-            output_names=["pred"],
+            output_names=[output],
             dynamic_axes=axes,
             opset_version=OPSET,
             dynamo=False,
         )
 
 
-def _largest_difference(graph: nn.Module, path: Path, compared: Iterable[Inputs]) -> float:
+def largest_difference(graph: nn.Module, path: Path, compared: Iterable[Inputs]) -> float:
     """Between what onnxruntime makes of the file and PyTorch of the graph."""
     import onnxruntime
 

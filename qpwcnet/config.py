@@ -23,14 +23,15 @@ from qpwcnet.pwcnet import MULTIPLE as PWC_MULTIPLE
 from qpwcnet.pwcnet import VARIANTS
 from qpwcnet.sets import FLOW_SETS, SETS, TRAINING_SETS, TRIPLET_SETS
 
+INITS = ("keras", "kaiming")
 TASKS = ("flow", "interp")
 NETWORKS = ("QPWCNet", *VARIANTS)
 LOSSES = (*FLOW_LOSSES, "pwc", "pwc_robust")
 EXPORTS = ("onnx", "int8", "tflite")
 SETS_OF = {"flow": FLOW_SETS, "interp": TRIPLET_SETS}
 CHOICES = {
-    "task": TASKS, "network": NETWORKS, "activation": ACTIVATIONS, "flow_order": FLOW_ORDERS, "data": SETS,
-    "valid_data": SETS, "loss": LOSSES, "schedule": LEARNING_RATES, "amp": ("off", "bf16", "fp16"),
+    "task": TASKS, "network": NETWORKS, "activation": ACTIVATIONS, "flow_order": FLOW_ORDERS, "init": INITS,
+    "data": SETS, "valid_data": SETS, "loss": LOSSES, "schedule": LEARNING_RATES, "amp": ("off", "bf16", "fp16"),
 }  # fmt: skip
 LEAST = dict.fromkeys((
     "epochs", "total_batch", "valid_every_epoch", "write_log_every_step", "save_every_step", "max_ckpt_num",
@@ -50,6 +51,7 @@ class Config:
     activation: str = "mish"  # of QPWCNet: mish, leaky_relu or hard_swish
     flow_order: str = "original"  # original or fixed, see model.py
     scale_size: tuple[int, ...] = ()  # height, width: flows are scaled as for that size; empty: as for their own
+    init: str = "keras"  # start of QPWCNet's training: keras, as published, or kaiming, which learns faster
     quantise: bool = False  # train with the rounding of the int8 file
     data: str = "vimeo90k"  # one of sets.SETS
     valid_data: str = "vimeo90k"
@@ -96,9 +98,11 @@ class Config:
             raise cli.UsageError(f"loss {self.loss} does not fit {self.network}: pwc and pwc_robust are PWC-Net's")
         if len(self.filters) != len(FILTERS) or min(self.filters) < 1:
             raise cli.UsageError(f"filters {self.filters}: expected {len(FILTERS)} positive numbers")
-        for name, size in (("input_shape", self.input_shape), ("scale_size", self.scale_size or self.input_shape)):
-            if len(size) != 2 or min(size) < self.multiple or any(side % self.multiple for side in size):
-                raise cli.UsageError(f"{name} {size}: expected height,width in multiples of {self.multiple}")
+        size, multiple = self.input_shape, self.multiple
+        if len(size) != 2 or min(size) < multiple or any(side % multiple for side in size):
+            raise cli.UsageError(f"input_shape {size}: expected height,width in multiples of {multiple}")
+        if self.scale_size and (len(self.scale_size) != 2 or min(self.scale_size) < 1):
+            raise cli.UsageError(f"scale_size {self.scale_size}: expected height,width, or nothing")
         for name in ("learning_rate", "base_scale", "epsilon"):
             if not 0 < getattr(self, name) < math.inf:
                 raise cli.UsageError(f"{name} {getattr(self, name)}: expected a positive number")
@@ -132,9 +136,10 @@ SINTEL = {
 }  # fmt: skip
 # Runs of minutes on a CPU, on clips that the project makes. Without --set they are those of the table.
 TINY = {
-    "activation": "leaky_relu", "flow_order": "fixed", "scale_size": (96, 128), "input_shape": (96, 128),
-    "learning_rate": 1e-3, "total_batch": 8, "thread_num": 1, "clip_factor": 0.0, "epochs": 1,
-    "write_log_every_step": 50, "save_every_step": 100,
+    "filters": (16, 16, 24, 32, 48), "activation": "hard_swish", "init": "kaiming", "flow_order": "fixed",
+    "scale_size": (4, 6), "input_shape": (64, 96), "augment": False, "learning_rate": 1.5e-3,
+    "milestones": (0.5, 0.65, 0.8, 0.9, 0.95), "clip_factor": 0.0, "total_batch": 4, "thread_num": 1,
+    "valid_every_epoch": 2, "write_log_every_step": 60, "save_every_step": 60,
 }  # fmt: skip
 TINY_FLOW = TINY | {"task": "flow", "data": "chairs", "valid_data": "chairs", "loss": "l2"}
 PRESETS = {
@@ -149,10 +154,12 @@ PRESETS = {
     ),
     "pwcnet_chairs": Config(**CHAIRS),
     "pwcnet_sintel": Config(**CHAIRS | SINTEL, start_from="pwcnet_chairs"),
-    "pre_train_tiny": Config(**TINY, max_steps=600),
+    "pre_train_tiny": Config(**TINY | {"learning_rate": 3e-3}, max_steps=480),
     "flow_tiny": Config(**TINY_FLOW, max_steps=600),
-    "flow_tiny_fine": Config(**TINY_FLOW, max_steps=600, start_from="pre_train_tiny"),
-    "flow_tiny_qat": Config(**TINY_FLOW, max_steps=200, start_from="flow_tiny_fine", quantise=True),
+    "flow_tiny_fine": Config(**TINY_FLOW | {"learning_rate": 5e-4}, max_steps=600, start_from="pre_train_tiny"),
+    "flow_tiny_qat": Config(
+        **TINY_FLOW | {"learning_rate": 2e-4}, max_steps=120, start_from="flow_tiny", quantise=True
+    ),
 }
 
 

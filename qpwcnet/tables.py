@@ -18,10 +18,9 @@ from qpwcnet.config import PRESETS
 from qpwcnet.sets import FLOW_SETS, FOLDERS, find_pairs, find_triplets, missing_part
 
 COMMAND = "qpwcnet/run.py"
-SIZE = "128x96"
 CLIPS = {  # arguments of make_synthetic.py, by the set in whose layout the clips are
-    "chairs": f"--layout chairs --clips 320 --test_clips 32 --size {SIZE}".split(),
-    "vimeo90k": f"--layout vimeo_triplet --clips 320 --test_clips 32 --size {SIZE}".split(),
+    "chairs": "--layout chairs --clips 240 --test_clips 24 --size 96x64 --pace 0.4".split(),
+    "vimeo90k": "--layout vimeo_triplet --clips 240 --test_clips 24 --size 96x64 --pace 1.2".split(),
 }
 BASELINES = {"zero": "chairs", "blend": "vimeo90k"}  # the clips of the rows without weights
 CALIBRATION = [*CLIPS["chairs"], "--clips", "64", "--seed", "1"]  # clips of their own tell the ranges of int8's values

@@ -33,10 +33,12 @@ from qpwcnet.objective import Objective, full_size
 from qpwcnet.optim import LEARNING_RATES, clip_gradients
 from qpwcnet.pictures import flow_pictures, interp_pictures
 from qpwcnet.sets import find_pairs, find_triplets
+from qpwcnet.start import start_kaiming
 
 WORKERS = 16  # at most, where thread_num does not tell
 SHOWN = 4  # samples whose pictures a validation saves
-CALIBRATION = 8  # batches that tell the first ranges of the values to be rounded
+STARTING = 16  # samples that tell the spreads of `start_kaiming`
+CALIBRATING = 64  # samples that tell the first ranges of values that are to be rounded
 
 
 def train(options, config: Config) -> int:
@@ -115,7 +117,11 @@ class Run:
     def _network(self, fresh: bool) -> nn.Module:
         """The network of the settings, and if it is a fresh one, with the weights that it starts from."""
         config, network = self.config, new_network(self.config)
-        start = self._start() if fresh else None
+        if not fresh:
+            if config.quantise:
+                quantize.prepare(network)
+            return network
+        start = self._start()
         if start:
             source = build(load_any(start), start)
             transfer(network, source, start)
@@ -124,12 +130,18 @@ class Run:
                 old, new = getattr(source, name, None), getattr(network, name, None)
                 if old != new:
                     self.log.say(f"warning: {name} was {old} there and is {new} here")
+        elif config.init == "kaiming":
+            start_kaiming(network, *self._first_frames(STARTING))
         if config.quantise:
             quantize.prepare(network)
-            if fresh:
-                samples = [self.dataset[k] for k in range(CALIBRATION * config.total_batch)]
-                quantize.calibrate(network, [(sample["prv"][None], sample["nxt"][None]) for sample in samples])
+            prv, nxt = self._first_frames(CALIBRATING)
+            quantize.calibrate(network, zip(prv.split(1), nxt.split(1), strict=True))
         return network
+
+    def _first_frames(self, count: int) -> list[Tensor]:
+        """`prv` and `nxt` (B, 3, h, w) of the run's first samples, the same in all processes."""
+        samples = [self.dataset[position] for position in range(count)]
+        return [torch.stack([sample[key] for sample in samples]) for key in ("prv", "nxt")]
 
     def _start(self) -> Path | None:
         """File of the weights to start from; None: none."""

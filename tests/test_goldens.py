@@ -27,6 +27,7 @@ HANDLERS = (
     | golden_toflow.HANDLERS
 )
 
+
 def pytest_generate_tests(metafunc):
     root = Path(metafunc.config.getoption("--goldens"))
     folders = sorted(path.parent for path in root.rglob("case.npz"))
