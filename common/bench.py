@@ -23,6 +23,7 @@ import gc
 import importlib
 import itertools
 import json
+import math
 import os
 import platform
 import re
@@ -183,7 +184,7 @@ def measure(
         "gmac": gmac,
         "seconds": best["whole"],
         "conv_seconds": best["convolutions"],
-        "ratio": best["whole"] / best["convolutions"],
+        "ratio": best["whole"] / best["convolutions"] if convolutions.calls else math.nan,
         "conv_calls": len(convolutions.calls),
         "matmul_share": gmac / best["whole"] / rate,
         "matmul_gmac_s": rate,

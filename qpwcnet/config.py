@@ -154,12 +154,10 @@ PRESETS = {
     ),
     "pwcnet_chairs": Config(**CHAIRS),
     "pwcnet_sintel": Config(**CHAIRS | SINTEL, start_from="pwcnet_chairs"),
-    "pre_train_tiny": Config(**TINY | {"learning_rate": 3e-3}, max_steps=480),
-    "flow_tiny": Config(**TINY_FLOW, max_steps=600),
-    "flow_tiny_fine": Config(**TINY_FLOW | {"learning_rate": 5e-4}, max_steps=600, start_from="pre_train_tiny"),
-    "flow_tiny_qat": Config(
-        **TINY_FLOW | {"learning_rate": 2e-4}, max_steps=120, start_from="flow_tiny", quantise=True
-    ),
+    "pre_train_tiny": Config(**TINY | {"learning_rate": 3e-3}, max_steps=420),
+    "flow_tiny": Config(**TINY_FLOW, max_steps=480),
+    "flow_tiny_fine": Config(**TINY_FLOW | {"learning_rate": 5e-4}, max_steps=480, start_from="pre_train_tiny"),
+    "flow_tiny_qat": Config(**TINY_FLOW | {"learning_rate": 2e-4}, max_steps=90, start_from="flow_tiny", quantise=True),
 }
 
 

@@ -24,7 +24,6 @@ Where we differ from that code, or it from what one would expect:
 import math
 
 import torch
-import torch.distributed.nn.functional as between_processes
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -92,11 +91,23 @@ class Norm(nn.BatchNorm2d):
         return centred * gain[:, None, None] + self.bias[:, None, None]
 
 
-def _over_processes(x: Tensor) -> Tensor:
-    """Mean over the processes, whose batches are equally large; gradients flow back to all of them."""
-    if not torch.distributed.is_initialized():
+class _Sum(torch.autograd.Function):
+    """Sum over the processes; gradients flow back to all of them."""
+
+    @staticmethod
+    def forward(ctx, x: Tensor) -> Tensor:
+        x = x.clone()
+        torch.distributed.all_reduce(x)
         return x
-    return between_processes.all_reduce(x) / torch.distributed.get_world_size()
+
+    @staticmethod
+    def backward(ctx, gradient: Tensor) -> Tensor:
+        return _Sum.forward(ctx, gradient)
+
+
+def _over_processes(x: Tensor) -> Tensor:
+    """Mean over the processes, whose batches are equally large."""
+    return _Sum.apply(x) / torch.distributed.get_world_size() if torch.distributed.is_initialized() else x
 
 
 class Separable(nn.Module):

@@ -142,11 +142,11 @@ def test_int8_file_holds_whole_numbers(made):
         assert readers[node.output[0]].op_type == "QuantizeLinear"
         if len(node.input) > 2:
             assert constants[makers[node.input[2]].input[0]].dtype == np.int32
-    assert rounded == 5 * 3 + 4 + 5 * (4 * 2 + 1)
+    assert rounded == 5 * 3 + 4 + 5 * (3 + 4 + 1)
     floats = onnx.load(made / "float.onnx").graph.initializer
     bytes_of = [
         sum(onnx.numpy_helper.to_array(x).nbytes for x in part if x.name.endswith(ending))
-        for part, ending in ((floats, "wise.weight"), (graph.initializer, "wise.weight.steps"))
+        for part, ending in ((floats, "pointwise.weight"), (graph.initializer, "pointwise.weight.steps"))
     ]
     assert 0 < 4 * bytes_of[1] == bytes_of[0]
 

@@ -18,17 +18,20 @@ from common.image import write_image
 from common.video import open_clip, open_writer
 from ifrnet.model import IFRNet
 from pvdnet.models.deblurnet import DeblurNet
+from qpwcnet.pwcnet import PWCNet
 from tdan.model import TDAN
 from toflow.checkpoints import published, spynet_names
 from toflow.model import FORMS, SPyNet, TOFlow
 
 ROOT = Path(__file__).parent.parent
-PAGES = ("README.md", "ifrnet/README.md", "pvdnet/README.md", "tdan/README.md", "toflow/README.md",
-         "datasets/README.md")  # fmt: skip
+PAGES = ("README.md", "ifrnet/README.md", "pvdnet/README.md", "qpwcnet/README.md", "tdan/README.md",
+         "toflow/README.md", "datasets/README.md")  # fmt: skip
 # Training commands are cut down to a few steps; what they are about stays.
 FEWER_STEPS = {
     "pvdnet": "-b 1 -th 0 --set width=32 --set height=32 --set frame_itr_num=2 --set total_itr=2 --device cpu".split(),
     "ifrnet": "-b 1 -th 0 --set crop=32 --set max_steps=2 --device cpu".split(),
+    "qpwcnet": "-b 1 -th 0 --set filters=4,4,4,8,8 --set input_shape=64,64 --set max_steps=1 --set valid_samples=1 "
+    "--device cpu".split(),
     "tdan": "-b 1 -th 0 --set crop=8 --set max_steps=1 --set valid_samples=1 --device cpu".split(),
     "toflow": "-b 1 -th 0 --set crop=32 --set flow_crop=32 --set max_steps=2 --device cpu".split(),
 }
@@ -47,13 +50,13 @@ def commands() -> list[str]:
 def workplace(tmp_path_factory):
     """A clone with small clips, a video, frames, and files named like the published checkpoints."""
     here = tmp_path_factory.mktemp("clone")
-    for name in ("common", "ifrnet", "pvdnet", "tdan", "toflow"):
+    for name in ("common", "ifrnet", "pvdnet", "qpwcnet", "tdan", "toflow"):
         shutil.copytree(ROOT / name, here / name, ignore=shutil.ignore_patterns("__pycache__"))
     (here / "datasets").mkdir()
     for script in (ROOT / "datasets").glob("*.py"):
         shutil.copy(script, here / "datasets")
     layouts = {"DVD": 3, "nah": 3, "vimeo_triplet": 3, "vimeo_septuplet": 7, "gopro240": 9, "vid4": 7, "sintel": 3,
-               "spmcs": 5, "clips": 6}  # fmt: skip
+               "spmcs": 5, "clips": 6, "chairs": 2, "kitti15": 2}  # fmt: skip
     for layout, frames in layouts.items():
         command = f"python datasets/make_synthetic.py --layout {layout} --frames {frames} --size 64x48"
         run(f"{command} --clips 1 --test_clips 1", here)
@@ -79,6 +82,8 @@ def workplace(tmp_path_factory):
     shutil.copy(here / "ckpt/IFRNet_GoPro.pth", here / "ckpt/IFRNet_gopro-5d2f805a.pth")
     toflow_checkpoints(here / "ckpt")
     tdan_checkpoints(here / "ckpt")
+    for name in ("pwc_net.pth.tar", "network-default.pytorch"):
+        checkpoint.save(PWCNet().state_dict(), here / "ckpt" / name)
     return here
 
 
