@@ -14,7 +14,7 @@ from qpwcnet.exported import Exported
 RUNS = 9  # that latencies are the median of
 # Why operators stay in float, by their types.
 REASONS = {
-    "Conv": "heads, whose result is a flow or a picture: 256 steps are too coarse for pixels",
+    "Conv": "heads, since 256 steps are too coarse for pixels; and those that read costs beside larger values",
     "MatMul": "cost volume: products of two features, no weights",
     "GridSample": "warp: coordinates need fractions of a pixel",
     "Gather": "warp and cost volume: reads pixels, computes nothing",

@@ -25,6 +25,7 @@ from torch.overrides import TorchFunctionMode
 
 PACKAGES = ("litert_torch", "ai_edge_quantizer", "ai_edge_litert")
 CONVOLUTIONS = ("CONV_2D", "DEPTHWISE_CONV_2D", "CONV_2D_TRANSPOSE")  # as the quantiser names them
+MOVES = ("TRANSPOSE", "PAD", "RESHAPE")  # compute nothing
 HEAD_CHANNELS = (2, 3)  # of a flow and of a picture; convolutions with as many results stay float
 INPUTS = ("args_0", "args_1")  # as litert-torch names prv and nxt
 SIGNATURE = "serving_default"  # its name for what a file computes
@@ -229,23 +230,33 @@ def _quantised(path: Path, pairs: list[Inputs]) -> bytes:
         work = quantizer.Quantizer(str(path))
         for operation in CONVOLUTIONS:
             work.add_static_config(".*", names(operation), activation_num_bits=8, weight_num_bits=8)
-        for head in _heads(path):
-            work.update_quantization_recipe(f"^{re.escape(head)};?$", names.ALL_SUPPORTED, algorithm_key="no_quantize")
+        for name in _exact(path):
+            work.update_quantization_recipe(f"^{re.escape(name)};?$", names.ALL_SUPPORTED, algorithm_key="no_quantize")
         samples = [{name: x.numpy() for name, x in zip(INPUTS, pair, strict=True)} for pair in pairs]
         ranges = work.calibrate({SIGNATURE: samples}, num_threads=torch.get_num_threads())
         return bytes(work.quantize(ranges, enable_progress_report=False).quantized_model)
 
 
-def _heads(path: Path) -> list[str]:
-    """Names of the results of the convolutions that give a flow or a picture."""
+def _exact(path: Path) -> list[str]:
+    """Names of the results of convolutions that stay in float.
+
+    Heads give a flow or a picture. Depthwise ones behind a concatenation read costs, features and flows, which have no
+    range in common (`quantize.py`).
+    """
     schema = _imported("ai_edge_litert.schema_py_generated")
     codes = _names(schema.BuiltinOperator)
     model = schema.ModelT.InitFromPackedBuf(path.read_bytes(), 0)
-    return [
-        result.name.decode()
-        for operator, (result, *_) in _operators(model)
-        if "CONV" in codes[model.operatorCodes[operator.opcodeIndex].builtinCode] and result.shape[-1] in HEAD_CHANNELS
-    ]
+    made, found = {}, []
+    for operator, results in _operators(model):
+        code = codes[model.operatorCodes[operator.opcodeIndex].builtinCode]
+        made |= {index: (code, operator) for index in operator.outputs}
+        source = operator
+        while code == "DEPTHWISE_CONV_2D" and source and made.get(source.inputs[0], ("",))[0] in MOVES:
+            source = made[source.inputs[0]][1]
+        mixed = code == "DEPTHWISE_CONV_2D" and made.get(source.inputs[0], ("",))[0] == "CONCATENATION"
+        if mixed or ("CONV" in code and results[0].shape[-1] in HEAD_CHANNELS):
+            found.append(results[0].name.decode())
+    return found
 
 
 def _operators(model) -> Iterable[tuple]:
