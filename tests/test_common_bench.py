@@ -46,8 +46,8 @@ def test_replay_keeps_shapes_and_layout():
 
 
 def test_quick_run_writes_the_table(tmp_path, capsys):
-    arguments = ["--paper", "pvdnet", "--quick", "--network", "PVDNet_small", "--modes", "inference", "--layouts", "NCHW"]
-    bench.main([*arguments, "--device", "cpu", "--types", "float32", "--output", str(tmp_path)])
+    arguments = ["--paper", "pvdnet", "--quick", "--network", "PVDNet_small", "--modes", "inference"]
+    bench.main([*arguments, "--layouts", "NCHW", "--device", "cpu", "--types", "float32", "--output", str(tmp_path)])
     (path,) = tmp_path.iterdir()
     assert path.name == f"cpu-torch{torch.__version__}.csv"
     rows = list(csv.DictReader(path.open()))
