@@ -183,7 +183,8 @@ def run_command(script: str, argv: list[str], hide: str = "\0") -> list[str]:
 
 def run_row(
     script: str, config: str, data: str, checkpoint: str, options, *, clips: list[str], stands_for: str,
-    trained: list[str], baseline: list[str], export: list[str] | None = None, hide: str = "\0",
+    trained: list[str], baseline: list[str], export: list[str] | None = None, place: str = "synthetic",
+    hide: str = "\0",
 ) -> tuple[list[str], dict[str, str]]:  # fmt: skip
     """Evaluate what a row names by the command that a user would type.
 
@@ -198,6 +199,7 @@ def run_row(
         trained: arguments that train and test the embedded run.
         baseline: arguments of the row without weights.
         export: arguments that export the embedded run; what they have behind `--output` is tested in its place.
+        place: folder in the data root where the clips lie; papers whose clips differ need one each.
         hide: lines of output that begin so are not shown.
 
     Returns:
@@ -205,7 +207,7 @@ def run_row(
     """
     root = Path(options.data_root)
     if data == "synthetic":
-        root, data = root / "synthetic", stands_for
+        root, data = root / place, stands_for
         subprocess.run([sys.executable, ROOT / "datasets/make_synthetic.py", *clips, "--root", root], check=True)
     where = ["--data_root", str(root), "--log_root", options.log_root, "--device", options.device]
     facts = {}

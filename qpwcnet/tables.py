@@ -22,6 +22,7 @@ CLIPS = {  # arguments of make_synthetic.py, by the set in whose layout the clip
     "chairs": "--layout chairs --clips 240 --test_clips 24 --size 96x64 --pace 0.4".split(),
     "vimeo90k": "--layout vimeo_triplet --clips 240 --test_clips 24 --size 96x64 --pace 1.2".split(),
 }
+PLACE = "synthetic_flow"  # their folder
 BASELINES = {"zero": "chairs", "blend": "vimeo90k"}  # the clips of the rows without weights
 CALIBRATION = [*CLIPS["chairs"], "--clips", "64", "--seed", "1"]  # clips of their own tell the ranges of int8's values
 INT8 = "int8"  # in the column `checkpoint`: the trained run, exported
@@ -62,14 +63,14 @@ def measure(method: str, config: str, data: str, checkpoint: str, options) -> tu
     lines, facts = run_row(
         COMMAND, config, data, checkpoint, options,
         clips=CLIPS.get(clips, []), stands_for=clips, trained=["--config", config],
-        baseline=["--baseline", "--mode", config], export=export,
+        baseline=["--baseline", "--mode", config], export=export, place=PLACE,
     )  # fmt: skip
     return totals(lines), facts
 
 
 def _export(config: str, options) -> list[str]:
     """Arguments that export the newest run of a preset; makes the clips that the export needs."""
-    root = Path(options.data_root, "synthetic/calibration")
+    root = Path(options.data_root, PLACE, "calibration")
     subprocess.run([sys.executable, ROOT / "datasets/make_synthetic.py", *CALIBRATION, "--root", root], check=True)
     file = Path(options.log_root, "QPWCNet/exported_for_tables", f"{config}.int8.onnx")
     return ["--export", INT8, "--calibrate", str(root), "--output", str(file), "--overwrite"]
