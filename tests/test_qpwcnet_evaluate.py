@@ -440,13 +440,13 @@ def test_commands_of_a_row(tmp_path, monkeypatch):
         found.append(tables.measure("", config, "synthetic", "int8", options))
         others, clips, training, export, test = commands
         file = str(tmp_path / f"QPWCNet/exported_for_tables/{config}.int8.onnx")
-        assert others[-4:] == ["--seed", "1", "--root", tmp_path / "synthetic/calibration"]
+        assert others[-4:] == ["--seed", "1", "--root", tmp_path / "synthetic_flow/calibration"]
         assert clips[:3] == ["make", "--layout", "chairs"]
         assert training[:3] == ["--is_train", "--config", config]
         assert training[-1] == ("auto" if config == "flow_tiny_fine" else "-dl")
         assert (export[:4], export[export.index("--output") + 1]) == (["--config", config, "--export", "int8"], file)
         assert (test[:2], test[-2:]) == (["--config", config], ["--ckpt_abs_name", file])
-        assert str(tmp_path / "synthetic") in test
+        assert str(tmp_path / "synthetic_flow") in test
     values, facts = found[0]
     assert values["chairs", "Fl-all"] == ("9.0", "32")
     assert facts["command"].startswith("python qpwcnet/run.py --config flow_tiny_fine --data_root ")
