@@ -19,3 +19,12 @@ def layout_of(x: Tensor) -> torch.memory_format:
     """The order that a (B, C, H, W) tensor has."""
     channels_last = x.is_contiguous(memory_format=torch.channels_last)
     return torch.channels_last if channels_last else torch.contiguous_format
+
+
+def join(*parts: Tensor, like: Tensor) -> Tensor:
+    """Concatenate channels, in the type and the memory layout of `like`.
+
+    With layouts mixed the whole result would be reordered. No part may have a single channel, which has no layout.
+    """
+    layout = layout_of(like)
+    return torch.cat([part.to(like.dtype).contiguous(memory_format=layout) for part in parts], 1)

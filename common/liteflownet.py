@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from common.correlation import correlation
-from common.layout import fastest_layout, layout_of
+from common.layout import fastest_layout, join, layout_of
 from common.warp import backward_warp
 
 LEVELS = (2, 3, 4, 5, 6)  # a level's maps are smaller than the input by 2^(level - 1)
@@ -48,15 +48,6 @@ def _stack(*layers: nn.Module, last: bool = True) -> nn.Sequential:
 def _flow_head(inputs: int, level: int) -> nn.Sequential:
     """Matching and sub-pixel refinement end alike: four convolutions down to a flow."""
     return _stack(_conv(inputs, 128, 3), _conv(128, 64, 3), _conv(64, 32, 3), _conv(32, 2, KERNEL[level]), last=False)
-
-
-def _join(*parts: Tensor, like: Tensor) -> Tensor:
-    """Concatenate channels, in the type and the memory layout of `like`.
-
-    With layouts mixed the whole result would be reordered. No part may have a single channel, which has no layout.
-    """
-    layout = layout_of(like)
-    return torch.cat([part.to(like.dtype).contiguous(memory_format=layout) for part in parts], 1)
 
 
 def _warp(image: Tensor, flow: Tensor, level: int, half_pixel: bool) -> Tensor:
@@ -131,7 +122,7 @@ class Subpixel(nn.Module):
     def forward(self, first: Tensor, second: Tensor, flow: Tensor) -> Tensor:
         first, second = self.moduleFeat(first), self.moduleFeat(second)
         second = _warp(second, flow, self.level, self.half_pixel_warp)
-        return flow + self.moduleMain(_join(first, second, flow, like=first))
+        return flow + self.moduleMain(join(first, second, flow, like=first))
 
 
 class Regularization(nn.Module):
@@ -167,7 +158,7 @@ class Regularization(nn.Module):
             error = error.square().sum(1, keepdim=True).sqrt()  # B 1 h w
         centred = flow - flow.mean((2, 3), keepdim=True)
         first = self.moduleFeat(first)
-        x = self.moduleMain(_join(torch.cat((error, centred), 1), first, like=first))  # B 32 h w
+        x = self.moduleMain(join(torch.cat((error, centred), 1), first, like=first))  # B 32 h w
         distance = self.moduleDist(x).float().square()  # B k*k h w
         with torch.autocast(flow.device.type, enabled=False):
             weight = (distance.amin(1, keepdim=True) - distance).exp()

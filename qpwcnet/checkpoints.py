@@ -16,9 +16,9 @@ from common.pickled import load_any
 from qpwcnet import pwcnet_keys, quantize
 from qpwcnet.model import ACTIVATIONS, FLOW_ORDERS, Flower, Interpolator, settings
 from qpwcnet.pwcnet import PWCNet
+from qpwcnet.pwcnet_keys import WRAPPERS
 
 FIRST = "encoder.0.conv_a.weight"  # tells QPWCNet
-WRAPPERS = ("state_dict", "params", "model")  # keys under which files keep the state dict
 
 
 def build(value: object, source: str | Path) -> nn.Module:

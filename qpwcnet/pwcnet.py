@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from common.correlation import correlation
-from common.layout import fastest_layout, layout_of
+from common.layout import fastest_layout, join, layout_of
 from common.warp import backward_warp
 
 VARIANTS = ("PWC-Net", "PWC-Net_old", "PWC-Net_small")  # small: without the context network
@@ -54,12 +54,6 @@ def flow_conv(inputs: int) -> nn.Conv2d:
 def double(inputs: int) -> nn.ConvTranspose2d:
     """Two channels at twice the size."""
     return nn.ConvTranspose2d(inputs, 2, 4, stride=2, padding=1)
-
-
-def join(*parts: Tensor, like: Tensor) -> Tensor:
-    """Concatenate channels, in the type and the memory layout of `like`; mixed layouts would reorder all of them."""
-    layout = layout_of(like)
-    return torch.cat([part.to(like.dtype).contiguous(memory_format=layout) for part in parts], 1)
 
 
 def masked_warp(x: Tensor, flow: Tensor, inside: float | Tensor) -> Tensor:
