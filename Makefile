@@ -19,7 +19,7 @@ test: .venv/.done  ## run the tests on all cores (under 10 minutes on 2)
 	$(PY) tests/shared_run.py -q
 
 reproduce-tables: .venv/.done  ## measure every row whose data and weights are here, then print paper / measured / delta
-	$(PY) -m common.tables measure
+	$(PY) -m common.reproduce $(ARGS)
 
 tables: .venv/.done  ## write the tables of the READMEs from the csv files
 	$(PY) -m common.tables write

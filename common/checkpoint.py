@@ -1,5 +1,6 @@
 """Checkpoints: written whole or not at all, loaded without running anything, resumed exactly."""
 
+import copy
 import os
 import pickle
 import random
@@ -9,6 +10,8 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import nn
+
+from common.kept import FILES
 
 
 def save(value: object, path: str | Path) -> None:
@@ -60,6 +63,11 @@ def load(path: str | Path, device: torch.device | str = "cpu"):
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such checkpoint")
+    bytes_of = path.stat().st_size
+    return FILES.get(path, str(device), lambda: _read(path, device), copy.deepcopy, lambda _: bytes_of)
+
+
+def _read(path: Path, device: torch.device | str):
     try:
         return torch.load(path, map_location=device, weights_only=True)
     except pickle.UnpicklingError as error:

@@ -10,6 +10,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from common.kept import FILES
+
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".ppm", ".pgm", ".bmp", ".tif", ".tiff", ".webp")
 
 _WRITE_FLAGS = {".jpg": [cv2.IMWRITE_JPEG_QUALITY], ".jpeg": [cv2.IMWRITE_JPEG_QUALITY], ".png": None, ".ppm": None}
@@ -33,6 +35,10 @@ def read_image(path: str | os.PathLike) -> np.ndarray:
             file with grey and go on, so completeness of PNG, JPEG and PPM is checked here.
     """
     path = Path(path)
+    return FILES.get(path, "image", lambda: _decode(path), np.copy, lambda image: image.nbytes)
+
+
+def _decode(path: Path) -> np.ndarray:
     try:
         data = path.read_bytes()
     except OSError as error:

@@ -5,6 +5,7 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import groupby
+from pathlib import Path
 from threading import Lock
 from typing import NamedTuple, TypeVar
 
@@ -16,6 +17,7 @@ from common.metrics import interpolation_error, psnr, ssim
 from common.protocols import InterpolationProtocol, Protocol
 from common.tables import read
 
+MANY = 64  # samples, from which on their folders are told in their place
 SMALLEST = 11  # pixels a side: the window of most SSIM
 T = TypeVar("T")
 
@@ -187,21 +189,77 @@ def totals(lines: list[str]) -> dict[tuple[str, str], tuple[str, str]]:
     return values
 
 
+def result_folder(lines: list[str]) -> Path:
+    """Where an evaluation that printed these lines wrote its score files.
+
+    Raises:
+        ValueError: it does not say.
+    """
+    for line in reversed(lines):
+        found = re.match(r"(?:pictures and )?scores[^:]*: (.+)", line)
+        if found:
+            return Path(found[1])
+    raise ValueError("the evaluation wrote no scores")
+
+
+def clip_means(folder: Path, protocols: Iterable[str]) -> dict[str, dict[str, dict[str, float]]]:
+    """Means of single clips, from the score files of an evaluation.
+
+    A file that has no lines of means tells its samples in their place: each, or where they are many, by their folder.
+
+    Args:
+        folder: of the score files.
+        protocols: by which was scored; a file whose name ends with none of them is of the first one.
+
+    Returns:
+        Protocol -> clip -> metric -> value, and "frames" -> how many.
+    """
+    found = {}
+    for path in sorted(folder.glob("score_*.txt")):
+        named = [name for name in protocols if path.stem.endswith(f"_{name}")]
+        protocol = max(named, key=len) if named else next(iter(protocols))
+        clips, samples = {}, {}
+        for line in path.read_text().splitlines():
+            values = {metric: float(value) for metric, value in re.findall(r"([\w-]+): (-?[\d.]+|inf)", line)}
+            mean = re.match(r"\[MEAN (?:EVAL )?(?:[^]|]*\|)*([^]|]*)\]", line)
+            frame = re.match(r"(?!\[)(\S+) ", line)
+            if mean:
+                count = re.search(r" (\d+) frames$", line)
+                clips[mean[1]] = values | {"frames": int(count[1]) if count else 0}
+            elif frame:
+                samples.setdefault(frame[1], []).append(values)
+        found[protocol] = clips or _by_clip(samples)
+    return found
+
+
+def _by_clip(samples: dict[str, list[dict[str, float]]]) -> dict[str, dict[str, float]]:
+    """Means of each sample's frames, or of those of its folder."""
+    groups: dict[str, list[dict[str, float]]] = {}
+    for name, values in samples.items():
+        groups.setdefault(name if len(samples) <= MANY else name.split("/")[0], []).extend(values)
+    return {
+        name: {metric: float(np.mean([value[metric] for value in values])) for metric in values[0]}
+        | {"frames": len(values)}
+        for name, values in groups.items()
+    }
+
+
 def published(paper: str, config: str, data: str, protocol: str, means: dict[str, float]) -> str:
     """The row of a paper's results.csv that these means (metric -> value) stand for, and how far they are from it.
 
     Empty if there is none. Where several methods share config, set and protocol, the first one counts.
     """
     key = (config, data, protocol)
-    rows = [row for row in read(paper) if (row["config"], row["data"], row["protocol"]) == key and row["expected"]]
+    rows = [row for row in read(paper) if not row["clip"] and row["published"]]
+    rows = [row for row in rows if (row["configuration"], row["data"], row["protocol"]) == key]
     rows = [row for row in rows if row["method"] == rows[0]["method"]]
     if not rows:
         return ""
-    values = " ".join(f"{row['metric']} {row['expected']}" for row in rows)
+    values = " ".join(f"{row['metric']} {row['published']}" for row in rows)
     deltas = []
     for row in rows:
-        digits = len(row["expected"].partition(".")[2])
-        deltas.append(f"{means[row['metric']] - float(row['expected']):+.{digits}f}")
+        digits = len(row["published"].partition(".")[2])
+        deltas.append(f"{means[row['metric']] - float(row['published']):+.{digits}f}")
     source = rows[0]["source"]
     kind = "recorded" if rows[0]["checkpoint"] == "none" and "paper" not in source else "published"
     return f"{kind}: {values} ({source}), delta {' / '.join(deltas)}"

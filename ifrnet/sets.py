@@ -23,6 +23,8 @@ FOLDERS = {
 } | dict.fromkeys(("snu_film", *SNU_FILM), "SNU-FILM")  # fmt: skip
 LAYOUTS = {"vimeo90k": "vimeo_triplet", "vimeo_septuplet": "vimeo_septuplet", "gopro": "gopro240"}  # that can be made
 
+MIDDLEBURY_OTHER = "Middlebury_other"  # the folder may be called so, too
+
 GROUP, HOP = 9, 8  # frames of a group of the 8x sets, and from one group to the next: ends are shared
 GOPRO = {  # the split of Nah et al.; the 240 fps frames come without folders for it
     "train": (
@@ -78,6 +80,8 @@ def find_samples(data_root: str | Path, data: str, split: str) -> list[Sample]:
         ValueError: the folder or its list is missing, is damaged or holds no sample; or the set has no such split.
     """
     root = Path(data_root, FOLDERS[data])
+    if data == "middlebury" and not root.is_dir() and root.with_name(MIDDLEBURY_OTHER).is_dir():
+        root = root.with_name(MIDDLEBURY_OTHER)
     if split == "train" and data not in TRAINING_SETS:
         raise ValueError(f"{data} is for testing: train on one of {', '.join(TRAINING_SETS)}")
     if not root.is_dir():

@@ -1,54 +1,36 @@
-"""What PVDNet's rows of results.csv need, and how they are measured: by the commands that a user would type."""
+"""What is PVDNet's own in measuring its rows of results.csv; see common/measure.py."""
 
-import re
-from pathlib import Path
-
-from common.tables import ROOT, run_row
+from pvdnet.data import find_videos
 
 COMMAND = "pvdnet/run.py"
-CLIPS = (
-    "--layout",
-    "DVD",
-    "--clips",
-    "32",
-    "--test_clips",
-    "4",
-    "--frames",
-    "27",
-    "--size",
-    "192x128",
-    "--pace",
-    "0.5",
-)
-SMALL = ("--mode", "PVDNet_small", "--config", "config_PVDNet_small", "--data", "DVD")
+PLACE = "synthetic"
+CLIPS = {"DVD": "--layout DVD --clips 32 --test_clips 4 --frames 27 --size 192x128 --pace 0.5".split()}
+VIDEOS = {"DVD": 10, "nah": 11}  # of the published test sets
+PICTURED = ()  # it always writes all of them
+PICTURES = {"blurry": "png/input/*/*.png", "result": "png/output/*/*.png", "truth": "png/gt/*/*.png"}
 
 
-def missing(method: str, config: str, data: str, checkpoint: str, options) -> str:
-    """What a run lacks, and how to get it; empty if it can start."""
-    faults = []
-    if data != "synthetic" and not Path(options.data_root, f"test_{data}").is_dir():
-        faults.append(
-            f"no {options.data_root}/test_{data} (python datasets/prepare_{data.lower()}.py tells where it is)"
-        )
-    if checkpoint.endswith(".pytorch") and not (ROOT / "ckpt" / checkpoint).is_file():
-        faults.append(f"no ckpt/{checkpoint} (addresses in pvdnet/checkpoints.json)")
-    return "; ".join(faults)
+def folder(data: str) -> str:
+    """Of a set, in the data root."""
+    return f"test_{data}"
 
 
-def measure(method: str, config: str, data: str, checkpoint: str, options) -> tuple[dict, dict]:
-    """Evaluate one method on one set under every protocol.
+def found(data: str, data_root: str) -> tuple[list[str], str]:
+    """Names of a set's clips that are here, and what of the whole set is not; ValueError if nothing is."""
+    names, whole = [video.name for video in find_videos(data_root, data, "test")], VIDEOS[data]
+    return names, "" if len(names) == whole else f"{len(names)} of {whole} videos"
 
-    Returns:
-        {(protocol, metric): (value, frames)} as text, and facts for the rows' other columns.
-    """
-    baseline = ["--identity", "--mode", "identity", "--config", config]
-    lines, facts = run_row(
-        COMMAND, config, data, checkpoint, options,
-        clips=CLIPS, stands_for="DVD", trained=SMALL, baseline=baseline, hide="[EVAL",
-    )  # fmt: skip
-    values = {}
-    for line in lines:
-        total = re.match(r"\[TOTAL .*\] PSNR: (\S+) SSIM: (\S+) \(.*\) (\d+) frames, protocol (\S+)", line)
-        if total:
-            values[total[4], "PSNR"], values[total[4], "SSIM"] = (total[1], total[3]), (total[2], total[3])
-    return values, facts
+
+def stands_for(preset: str) -> str:
+    """The set in whose layout a row's clips are made."""
+    return "DVD"
+
+
+def baseline(preset: str) -> list[str]:
+    """Arguments of a row without weights."""
+    return ["--identity", "--mode", "identity", "--config", preset]
+
+
+def trained(preset: str) -> list[str]:
+    """Arguments that choose a network trained here."""
+    return ["--mode", preset.removeprefix("config_"), "--config", preset, "--data", "DVD"]

@@ -291,5 +291,5 @@ def row_name(path: Path | None, config: Config) -> str:
     """What results.csv calls these weights in its column `config`."""
     if path is None:
         return BASELINES[config.task]
-    names = {row["checkpoint"]: row["config"] for row in read("qpwcnet")}
+    names = {row["checkpoint"]: row["configuration"] for row in read("qpwcnet")}
     return names.get(path.name, config.config)

@@ -25,6 +25,7 @@ LAYOUTS = {  # that can be made
     "sintel_clean": "sintel", "sintel_final": "sintel", "chairs": "chairs", "kitti15": "kitti15",
     "vimeo90k": "vimeo_triplet",
 }  # fmt: skip
+MIDDLEBURY_OTHER = "Middlebury_other"  # the folder may be called so, too
 # Samples of the published test sets, where their number is known; of Sintel and KITTI they are the training part.
 COUNTS = {
     "sintel_clean": 1041, "sintel_final": 1041, "chairs": 640, "kitti15": 200, "vimeo90k": 3782, "middlebury": 12,
@@ -127,6 +128,8 @@ def _find(data_root: str | Path, data: str, split: str, sets: tuple[str, ...]) -
     if split not in ("train", "test"):
         raise ValueError(f"split {split}: expected train or test")
     root = Path(data_root, FOLDERS[data])
+    if data == "middlebury" and not root.is_dir() and root.with_name(MIDDLEBURY_OTHER).is_dir():
+        root = root.with_name(MIDDLEBURY_OTHER)
     if split == "train" and data not in TRAINING_SETS:
         trains = [name for name in sets if name in TRAINING_SETS]
         raise ValueError(f"{data} is for testing: train on one of {', '.join(trains)}")

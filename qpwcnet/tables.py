@@ -1,4 +1,4 @@
-"""What QPWCNet's rows of results.csv need, and how they are measured: by the commands that a user would type.
+"""What is QPWCNet's own in measuring its rows of results.csv; see common/measure.py.
 
 Tolerances: NVIDIA's script resizes frames in whole levels, and a published number is rounded to its last digit, so 0.02
 pixels. The paper's rows have none: nobody here has seen those weights give them.
@@ -6,14 +6,8 @@ pixels. The paper's rows have none: nobody here has seen those weights give them
 The rows of clips that are made here follow each other: each training starts from the newest run of the one before it.
 """
 
-import argparse
 import importlib.util
-import subprocess
-import sys
-from pathlib import Path
 
-from common.scores import totals
-from common.tables import ROOT, read, run_row
 from qpwcnet.config import PRESETS
 from qpwcnet.sets import FLOW_SETS, FOLDERS, find_pairs, find_triplets, missing_part
 
@@ -24,53 +18,42 @@ CLIPS = {  # arguments of make_synthetic.py, by the set in whose layout the clip
 }
 PLACE = "synthetic_flow"  # their folder
 BASELINES = {"zero": "chairs", "blend": "vimeo90k"}  # the clips of the rows without weights
+PICTURED = ("middlebury",)
+PICTURES = {
+    "previous frame": "**/prv.png", "next frame": "**/nxt.png", "two frames blended": "**/overlay.png",
+    "result": "**/pred-img1.png", "flow": "**/flow.png", "flow, true": "**/truth.png", "truth": "**/img1.png",
+    "next frame, moved back": "**/warped.png",
+}  # fmt: skip
 CALIBRATION = [*CLIPS["chairs"], "--clips", "64", "--seed", "1"]  # clips of their own tell the ranges of int8's values
-INT8 = "int8"  # in the column `checkpoint`: the trained run, exported
 
 
-def missing(method: str, config: str, data: str, checkpoint: str, options) -> str:
-    """What a run lacks, and how to get it; empty if it can start. A part of a set is not enough."""
-    faults = []
-    if data != "synthetic":
-        find = find_pairs if data in FLOW_SETS else find_triplets
-        try:
-            part = missing_part(data, find(options.data_root, data, "test"))
-        except ValueError:
-            part = f"no {data}"
-        if part:
-            faults.append(f"{part} in {options.data_root}/{FOLDERS[data]} (datasets/README.md tells where it is)")
-    if checkpoint == INT8:
-        lacking = [name for name in ("onnx", "onnxscript", "onnxruntime") if importlib.util.find_spec(name) is None]
-        if lacking:
-            faults.append(f"no {', '.join(lacking)} (pip install -e .[export])")
-    elif checkpoint not in ("none", "trained") and not (ROOT / "ckpt" / checkpoint).is_file():
-        faults.append(f"no ckpt/{checkpoint} (where it is: qpwcnet/checkpoints.json)")
-    return "; ".join(faults)
+def folder(data: str) -> str:
+    """Of a set, in the data root."""
+    return FOLDERS[data]
 
 
-def measure(method: str, config: str, data: str, checkpoint: str, options) -> tuple[dict, dict]:
-    """Evaluate one method on one set under every protocol of the set.
-
-    Returns:
-        {(protocol, metric): (value, frames)} as text, and facts for the rows' other columns.
-    """
-    clips = BASELINES.get(config) or PRESETS[config].data
-    export = None
-    if checkpoint == INT8:
-        checkpoint, export = "trained", _export(config, options)
-        if any((row["config"], row["checkpoint"]) == (config, "trained") for row in read("qpwcnet")):
-            options = argparse.Namespace(**vars(options) | {"fresh": False})  # that row trained it
-    lines, facts = run_row(
-        COMMAND, config, data, checkpoint, options,
-        clips=CLIPS.get(clips, []), stands_for=clips, trained=["--config", config],
-        baseline=["--baseline", "--mode", config], export=export, place=PLACE,
-    )  # fmt: skip
-    return totals(lines), facts
+def found(data: str, data_root: str) -> tuple[list[str], str]:
+    """Names of a set's clips that are here, and what of the whole set is not; ValueError if nothing is."""
+    samples = (find_pairs if data in FLOW_SETS else find_triplets)(data_root, data, "test")
+    return [sample.name.split("/")[0] for sample in samples], missing_part(data, samples)
 
 
-def _export(config: str, options) -> list[str]:
-    """Arguments that export the newest run of a preset; makes the clips that the export needs."""
-    root = Path(options.data_root, PLACE, "calibration")
-    subprocess.run([sys.executable, ROOT / "datasets/make_synthetic.py", *CALIBRATION, "--root", root], check=True)
-    file = Path(options.log_root, "QPWCNet/exported_for_tables", f"{config}.int8.onnx")
-    return ["--export", INT8, "--calibrate", str(root), "--output", str(file), "--overwrite"]
+def stands_for(preset: str) -> str:
+    """The set in whose layout a row's clips are made."""
+    return BASELINES.get(preset) or PRESETS[preset].data
+
+
+def baseline(preset: str) -> list[str]:
+    """Arguments of a row without weights."""
+    return ["--baseline", "--mode", preset]
+
+
+def trained(preset: str) -> list[str]:
+    """Arguments that choose a network trained here."""
+    return ["--config", preset]
+
+
+def export_faults() -> list[str]:
+    """What an int8 file needs that is not installed."""
+    lacking = [name for name in ("onnx", "onnxscript", "onnxruntime") if importlib.util.find_spec(name) is None]
+    return [f"no {', '.join(lacking)} (pip install -e .[export])"] if lacking else []

@@ -1,47 +1,47 @@
-"""What TDAN's rows of results.csv need, and how they are measured: by the commands that a user would type.
+"""What is TDAN's own in measuring its rows of results.csv; see common/measure.py.
+
+A row on clips that the project makes names the preset of its degradation also where it has no weights.
 
 Tolerances: published numbers have two digits (SSIM three), and devices and libraries move a number by its last digit.
 """
 
-from common.scores import totals
-from common.tables import ROOT, run_row
 from tdan.config import PRESETS
 from tdan.evaluate import BASELINE, missing_part
 from tdan.sets import SETS, find_clips
 
 COMMAND = "tdan/run.py"
-CLIPS = "--layout vimeo_septuplet --clips 96 --test_clips 12 --size 192x128".split()
+PLACE = "synthetic"
+CLIPS = dict.fromkeys(
+    ("vimeo_bi", "vimeo_bd"), "--layout vimeo_septuplet --clips 96 --test_clips 12 --size 192x128".split()
+)
+PICTURED = tuple(SETS)  # the first frames alone
+PICTURES = {
+    "bicubic": "**/bicubic.png", "result": "**/prediction.png", "truth": "**/truth.png", "error x4": "**/error.png",
+    "motion": "**/motion_1.png",
+}  # fmt: skip
 
 
-def missing(method: str, config: str, data: str, checkpoint: str, options) -> str:
-    """What a run lacks, and how to get it; empty if it can start. A part of a set is not enough."""
-    faults = []
-    if data != "synthetic":
-        try:
-            part = missing_part(data, find_clips(options.data_root, data, "test"))
-        except ValueError:
-            part = f"no {data}"
-        if part:
-            faults.append(f"{part} in {options.data_root}/{SETS[data].folder} (datasets/README.md tells where it is)")
-    if checkpoint not in ("none", "trained") and not (ROOT / "ckpt" / checkpoint).is_file():
-        faults.append(f"no ckpt/{checkpoint} (address in tdan/checkpoints.json)")
-    return "; ".join(faults)
+def folder(data: str) -> str:
+    """Of a set, in the data root."""
+    return SETS[data].folder
 
 
-def measure(method: str, config: str, data: str, checkpoint: str, options) -> tuple[dict, dict]:
-    """Evaluate one method on one set under every protocol of the set.
+def found(data: str, data_root: str) -> tuple[list[str], str]:
+    """Names of a set's clips that are here, and what of the whole set is not; ValueError if nothing is."""
+    clips = find_clips(data_root, data, "test")
+    return [clip.name for clip in clips], missing_part(data, clips)
 
-    A row on clips that the project makes names the preset of its degradation in `config`, also where it has no weights.
 
-    Returns:
-        {(protocol, metric): (value, frames)} as text, and facts for the rows' other columns.
-    """
-    baseline, stands_for = ["--baseline", "--mode", BASELINE], ""
-    if data == "synthetic":
-        stands_for = PRESETS[config].data
-        baseline += ["--config", config]
-    lines, facts = run_row(
-        COMMAND, config, data, checkpoint, options,
-        clips=CLIPS, stands_for=stands_for, trained=["--mode", config, "--config", config], baseline=baseline,
-    )  # fmt: skip
-    return totals(lines), facts
+def stands_for(preset: str) -> str:
+    """The set in whose layout a row's clips are made."""
+    return PRESETS[preset].data
+
+
+def baseline(preset: str) -> list[str]:
+    """Arguments of a row without weights."""
+    return ["--baseline", "--mode", BASELINE, *(["--config", preset] if preset in PRESETS else [])]
+
+
+def trained(preset: str) -> list[str]:
+    """Arguments that choose a network trained here."""
+    return ["--mode", preset, "--config", preset]

@@ -17,7 +17,7 @@ from common.distributed import Processes
 from common.image import list_frames, read_image, write_image
 from common.metrics import psnr, ssim
 from common.protocols import INTERPOLATION
-from ifrnet import evaluate, run, sets, tables
+from ifrnet import evaluate, run, sets
 from ifrnet.config import PRESETS, parse, preset
 from ifrnet.model import IFRNet
 from ifrnet.sets import Sample, find_samples, groups, missing_part
@@ -486,20 +486,25 @@ def test_cuda_scores_what_the_cpu_does(data_root, weights):
 
 def test_rows():
     rows = common_tables.read("ifrnet")
-    keys = [tuple(row[key] for key in ("table", "method", "data", "protocol", "metric")) for row in rows]
+    keys = [tuple(row[key] for key in ("table", "method", "data", "clip", "protocol", "metric")) for row in rows]
     assert len(set(keys)) == len(keys)
     for row in rows:
+        config = row["configuration"].split(" ")[0]
         data = "vimeo90k" if row["data"] == "synthetic" else row["data"]
         assert data in sets.SETS
         assert row["metric"] in INTERPOLATION[row["protocol"]].metrics
         assert data in INTERPOLATION[row["protocol"]].sets
-        assert row["config"] in PRESETS or (row["config"], row["checkpoint"]) == ("blend", "none")
-        assert bool(row["expected"]) == bool(row["source"])
-        assert row["expected"] or not row["tolerance"]
-    expected = {(row["config"], row["data"], row["protocol"], row["metric"]): row["expected"] for row in rows}
-    assert expected["IFRNet_L_Vimeo90K", "snu_film_hard", "ifrnet_snu_film", "PSNR"] == "30.63"
-    assert expected["IFRNet_S_Vimeo90K", "middlebury", "ifrnet_middlebury", "IE"] == "1.995"
-    assert expected["IFRNet_GoPro", "adobe240", "mmediting_x8", "SSIM"] == "0.9057"
+        assert config in PRESETS or (config, row["checkpoint"]) == ("blend", "none")
+        assert bool(row["published"]) == bool(row["source"])
+        assert row["published"] or not row["tolerance"]
+    told = {
+        (row["configuration"], row["data"], row["protocol"], row["metric"]): row["published"]
+        for row in rows
+        if not row["clip"]
+    }
+    assert told["IFRNet_L_Vimeo90K", "snu_film_hard", "ifrnet_snu_film", "PSNR"] == "30.63"
+    assert told["IFRNet_S_Vimeo90K", "middlebury", "ifrnet_middlebury", "IE"] == "1.995"
+    assert told["IFRNet_GoPro", "adobe240", "mmediting_x8", "SSIM"] == "0.9057"
 
 
 def test_published_row_beside_the_means():
@@ -516,24 +521,6 @@ def test_which_row_belongs_to_the_weights():
     assert evaluate._row_name(base, Path("ckpt/IFRNet_GoPro.pth"), config) == "IFRNet_GoPro"
     assert evaluate._row_name(base, Path("IFRNet_gopro-5d2f805a.pth"), preset("IFRNet_GoPro")) == "IFRNet_GoPro"
     assert evaluate._row_name(IFRNet("IFRNet_S"), Path("mine.pth"), config) == ""
-
-
-def test_what_a_row_lacks(own_sets, monkeypatch):
-    options = parse(["--blend", "--data_root", str(own_sets)])[0]
-    assert tables.missing("", "blend", "ucf101", "none", options).startswith(f"2 of 379 samples in {own_sets}/ucf101_")
-    assert tables.missing("", "blend", "gopro", "none", options).startswith(f"no gopro in {own_sets}/GOPRO_Large_all")
-    assert "no ckpt/absent.pth" in tables.missing("", "IFRNet_Vimeo90K", "ucf101", "absent.pth", options)
-    monkeypatch.setitem(sets.COUNTS, "ucf101", 2)
-    assert tables.missing("", "blend", "ucf101", "none", options) == ""
-    assert tables.missing("", "IFRNet_tiny", "synthetic", "trained", options) == ""
-
-
-def test_measure_reads_what_the_command_prints(data_root, tmp_path):
-    options = parse(["--blend", "--data_root", str(data_root), "--log_root", str(tmp_path), "--device", "cpu"])[0]
-    values, facts = tables.measure("", "blend", "vimeo90k", "none", options)
-    assert set(values) == {(p, metric) for p in ("ifrnet", "mmediting") for metric in ("PSNR", "SSIM")}
-    assert {frames for _, frames in values.values()} == {"5"}
-    assert facts["command"].startswith("python ifrnet/run.py --blend --mode blend --data vimeo90k --data_root ")
 
 
 def test_a_sample_is_frozen():

@@ -2,7 +2,6 @@
 
 import re
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -376,26 +375,29 @@ def test_samples_that_cannot_be_scored(evaluated, tmp_path):
 
 def test_rows():
     rows = common_tables.read("qpwcnet")
-    keys = [tuple(row[key] for key in ("table", "method", "data", "protocol", "metric")) for row in rows]
+    keys = [tuple(row[key] for key in ("table", "method", "data", "clip", "protocol", "metric")) for row in rows]
     assert len(set(keys)) == len(keys)
     files = {entry["file"] for entry in published()}
     for row in rows:
-        config, checkpoint = row["config"], row["checkpoint"]
+        config, checkpoint = row["configuration"].split(" ")[0], row["checkpoint"]
         data = row["data"]
         if data == "synthetic":
             data = tables.BASELINES.get(config) or PRESETS[config].data
             assert data in tables.CLIPS
+        if row["table"] == "training log":
+            assert row["checkpoint"] == row["measured"] == ""
+            continue
         protocol = (FLOW | INTERPOLATION)[row["protocol"]]
         assert data in protocol.sets
         assert row["metric"] in protocol.metrics
         assert (config in tables.BASELINES) == (checkpoint == "none")
         assert config in PRESETS or checkpoint == "none"
         assert checkpoint in {"none", "trained", "int8"} | files
-        assert bool(row["expected"]) == bool(row["source"])
-        assert row["expected"] or not row["tolerance"]
-    expected = {(row["checkpoint"], row["data"], row["metric"]): row["expected"] for row in rows}
-    assert expected["pwc_net.pth.tar", "sintel_final", "EPE"] == "2.31"
-    assert expected["network-chairs-things.pytorch", "kitti15", "Fl-all"] == "33.67"
+        assert bool(row["published"]) == bool(row["source"])
+        assert row["published"] or not row["tolerance"]
+    told = {(row["checkpoint"], row["data"], row["metric"]): row["published"] for row in rows if not row["clip"]}
+    assert told["pwc_net.pth.tar", "sintel_final", "EPE"] == "2.31"
+    assert told["network-chairs-things.pytorch", "kitti15", "Fl-all"] == "33.67"
 
 
 def test_published_checkpoints_have_a_place_each():
@@ -413,44 +415,3 @@ def test_published_row_beside_the_means():
     assert line == "published: EPE 10.35 Fl-all 33.67 (paper), delta +0.15 / -0.67"
     assert evaluate.row_name(None, PRESETS["flow"]) == "zero"
     assert evaluate.row_name(Path("001_00003.pytorch"), Config(config="flow_tiny")) == "flow_tiny"
-
-
-def test_what_a_row_lacks(data_root, monkeypatch):
-    options = SimpleNamespace(data_root=data_root)
-    assert tables.missing("", "zero", "kitti15", "none", options).startswith(f"3 of 200 samples in {data_root}/KITTI")
-    assert "no ckpt/absent.pytorch" in tables.missing("", "pwcnet_chairs", "kitti15", "absent.pytorch", options)
-    monkeypatch.setitem(sets.COUNTS, "kitti15", 3)
-    assert tables.missing("", "zero", "kitti15", "none", options) == ""
-    assert tables.missing("", "zero", "things", "none", options).startswith(f"no things in {data_root}/FlyingThings3D")
-    assert tables.missing("", "flow_tiny", "synthetic", "trained", options) == ""
-    monkeypatch.setattr(tables.importlib.util, "find_spec", lambda name: None)
-    assert "onnxruntime (pip install" in tables.missing("", "flow_tiny", "synthetic", "int8", options)
-
-
-def test_commands_of_a_row(tmp_path, monkeypatch):
-    """In order: clips, training unless a row above did it, the export, the test of the file."""
-    commands = []
-    line = "[TOTAL x|chairs] EPE: 1.5 Fl-all: 9.0 32 frames, protocol chairs"
-    monkeypatch.setattr(common_tables.subprocess, "run", lambda argv, **_: commands.append(["make", *argv[2:]]))
-    monkeypatch.setattr(common_tables, "run_command", lambda _, argv, *__: commands.append(argv) or [line])
-    options = SimpleNamespace(data_root=str(tmp_path), log_root=str(tmp_path), device="cpu", fresh=True)
-    found = []
-    for config in ("flow_tiny_fine", "flow_tiny_qat"):
-        commands.clear()
-        found.append(tables.measure("", config, "synthetic", "int8", options))
-        others, clips, training, export, test = commands
-        file = str(tmp_path / f"QPWCNet/exported_for_tables/{config}.int8.onnx")
-        assert others[-4:] == ["--seed", "1", "--root", tmp_path / "synthetic_flow/calibration"]
-        assert clips[:3] == ["make", "--layout", "chairs"]
-        assert training[:3] == ["--is_train", "--config", config]
-        assert training[-1] == ("auto" if config == "flow_tiny_fine" else "-dl")
-        assert (export[:4], export[export.index("--output") + 1]) == (["--config", config, "--export", "int8"], file)
-        assert (test[:2], test[-2:]) == (["--config", config], ["--ckpt_abs_name", file])
-        assert str(tmp_path / "synthetic_flow") in test
-    values, facts = found[0]
-    assert values["chairs", "Fl-all"] == ("9.0", "32")
-    assert facts["command"].startswith("python qpwcnet/run.py --config flow_tiny_fine --data_root ")
-    commands.clear()
-    tables.measure("", "blend", "synthetic", "none", options)
-    assert commands[0][:3] == ["make", "--layout", "vimeo_triplet"]
-    assert commands[1][:5] == ["--baseline", "--mode", "blend", "--data", "vimeo90k"]

@@ -21,7 +21,7 @@ from common.metrics import psnr, ssim
 from common.protocols import TDAN as PROTOCOLS
 from common.resize import imresize
 from common.scores import Score
-from tdan import ensemble, evaluate, run, sets, tables
+from tdan import ensemble, evaluate, run, sets
 from tdan.checkpoints import published
 from tdan.config import PRESETS, parse, preset
 from tdan.ensemble import chopped, flipped
@@ -489,75 +489,40 @@ def test_an_error_of_another_process_ends_all(evaluated, monkeypatch):
 
 def test_rows():
     rows = common_tables.read("tdan")
-    keys = [tuple(row[key] for key in ("table", "method", "data", "protocol", "metric")) for row in rows]
+    keys = [tuple(row[key] for key in ("table", "method", "data", "clip", "protocol", "metric")) for row in rows]
     assert len(set(keys)) == len(keys)
     files = {entry["file"]: entry["config"] for entry in published()}
     for row in rows:
-        data = PRESETS[row["config"]].data if row["data"] == "synthetic" else row["data"]
+        config = row["configuration"].split(" ")[0]
+        data = PRESETS[config].data if row["data"] == "synthetic" else row["data"]
         assert data in PROTOCOLS[row["protocol"]].sets
         assert row["metric"] in PROTOCOLS[row["protocol"]].metrics
-        assert row["config"] in PRESETS or row["config"] == "baseline"
-        assert row["checkpoint"] in ("none", "trained") or files[row["checkpoint"]] == row["config"]
-        assert not row["expected"] or row["source"]
-        assert row["expected"] or not row["tolerance"]
-    expected = {(row["config"], row["data"], row["protocol"], row["metric"]): row["expected"] for row in rows}
-    assert expected[BI, "vid4_bi", "tdan", "PSNR"] == "26.49"
-    assert expected[BD, "spmcs_bd", "tdan", "SSIM"] == "0.868"
-    assert expected["baseline", "vid4_bi", "vid4_bicubic", "PSNR"] == "23.7836"
-    assert sum(bool(row["expected"]) and row["config"] in (BI, BD) for row in rows) == 16  # eight rows of two metrics
+        assert config in PRESETS or config == "baseline"
+        assert row["checkpoint"] in ("none", "trained") or files[row["checkpoint"]] == config
+        assert not row["published"] or row["source"]
+        assert row["published"] or not row["tolerance"]
+    told = {
+        (row["configuration"], row["data"], row["protocol"], row["metric"]): row["published"]
+        for row in rows
+        if not row["clip"]
+    }
+    assert told[BI, "vid4_bi", "tdan", "PSNR"] == "26.49"
+    assert told[BD, "spmcs_bd", "tdan", "SSIM"] == "0.868"
+    assert told["baseline", "vid4_bi", "vid4_bicubic", "PSNR"] == "23.7836"
+    assert (
+        sum(bool(row["published"]) and row["configuration"] in (BI, BD) for row in rows) == 16
+    )  # eight rows of two metrics
 
 
 def test_checkpoints_are_listed_once():
     entries = published()
     assert len({entry["file"] for entry in entries}) == len(entries) == 4
     for entry in entries:
-        assert list(entry) == ["name", "file", "config", "urls", "sha256", "sha256_prefix", "licence", "source"]
+        assert list(entry) == ["name", "file", "config", "urls", "sha256", "bytes", "licence", "source"]
         assert entry["config"] in PRESETS or entry["config"] == ""
         found = re.search(r"-([0-9a-f]{8})\.pth$", entry["file"])
-        assert entry["sha256_prefix"] == (found[1] if found else None)
+        assert entry["sha256"] == (found[1] if found else None)
     assert PRESETS[next(entry["config"] for entry in entries if entry["file"] == "model.pt")].border == "tdan"
-
-
-def test_what_a_row_lacks(data_root, monkeypatch):
-    options = parse(["--baseline", "--data_root", str(data_root)])[0]
-    line = tables.missing("", "baseline", "vid4_bi", "none", options)
-    assert line.startswith(f"11 of 171 frames in {data_root}/Vid4 (")
-    assert tables.missing("", "baseline", "spmcs_bd", "none", options).startswith("no spmcs_bd in ")
-    monkeypatch.setattr(tables, "missing_part", lambda *_: "")
-    assert tables.missing("", "baseline", "vid4_bd", "none", options) == ""
-    assert "no ckpt/absent.pth" in tables.missing("", BI, "vid4_bi", "absent.pth", options)
-    assert tables.missing("", "TDAN_tiny_bi", "synthetic", "trained", options) == ""
-
-
-def test_a_row_on_made_clips_runs_what_its_config_names(monkeypatch):
-    calls = []
-
-    def run_row(*position, **named):
-        calls.append((position, named))
-        return ["[TOTAL baseline|vimeo_bd] PSNR: 20.00000 SSIM: 0.5 12 frames, protocol tdan"], {}
-
-    monkeypatch.setattr(tables, "run_row", run_row)
-    for config in ("TDAN_tiny_bd", "TDAN_tiny_bi"):
-        values, _ = tables.measure("", config, "synthetic", "none", None)
-        assert values["tdan", "PSNR"] == ("20.00000", "12")
-    tables.measure("", "baseline", "vid4_bi", "none", None)
-    assert [named["stands_for"] for _, named in calls] == ["vimeo_bd", "vimeo_bi", ""]
-    assert [named["baseline"][-1] for _, named in calls] == ["TDAN_tiny_bd", "TDAN_tiny_bi", "baseline"]
-    assert calls[0][1]["trained"] == ["--mode", "TDAN_tiny_bd", "--config", "TDAN_tiny_bd"]
-
-
-def test_measure_reads_what_the_command_prints(evaluated, data_root, monkeypatch):
-    def run_command(script, argv, hide):
-        assert (script, argv[:5]) == ("tdan/run.py", ["--baseline", "--mode", "baseline", "--data", "vid4_bi"])
-        return evaluated(*argv)[0].splitlines()
-
-    monkeypatch.setattr(common_tables, "run_command", run_command)
-    options = parse(["--baseline", "--data_root", str(data_root), "--device", "cpu"])[0]
-    values, facts = tables.measure("", "baseline", "vid4_bi", "none", options)
-    rows = {(row["protocol"], row["metric"]) for row in common_tables.read("tdan") if row["data"] == "vid4_bi"}
-    assert rows <= set(values)
-    assert {frames for _, frames in values.values()} == {"11"}
-    assert facts["command"].startswith("python tdan/run.py --baseline --mode baseline --data vid4_bi --data_root ")
 
 
 # Real frames
