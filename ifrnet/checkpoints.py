@@ -3,10 +3,12 @@
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from common import checkpoint
 from common.ckpt_manager import CheckpointManager
+from common.liteflownet import LiteFlowNet
+from ifrnet.config import preset
 from ifrnet.model import SIZES, IFRNet
 
 FIRST = "encoder.pyramid1.0.0.weight"
@@ -60,6 +62,39 @@ def load_network(path: str | Path, size: str | None = None) -> IFRNet:
     return network.eval()
 
 
+def read(path: str | Path, config: str = "") -> nn.Module:
+    """The network of a published file, or of ours, with its weights: IFRNet, or the flow network that labels triplets.
+
+    Args:
+        path: the file.
+        config: preset whose size it must have; "": the file tells it.
+
+    Raises:
+        ValueError: it is of neither network, or of another size.
+    """
+    state = checkpoint.load(path)
+    if isinstance(state, dict) and any("moduleFeatures." in key for key in state):
+        network = LiteFlowNet(half_pixel_warp=True)
+        checkpoint.load_strict(network, state, path)
+        return network.eval()
+    return load_network(path, preset(config).network if config else None)
+
+
+def write(network: nn.Module, layout: str) -> dict:
+    """What a published file of that layout holds; "authors" is ours too.
+
+    Raises:
+        ValueError: there is no such layout of this network.
+    """
+    layouts = ("authors", "mmediting") if isinstance(network, IFRNet) else ("authors",)
+    if layout not in layouts:
+        raise ValueError(f"--layout {layout}: expected ours or one of {', '.join(layouts)}")
+    state = network.state_dict()
+    if layout == "authors":
+        return state
+    return {"meta": {}, "state_dict": {f"generator.{name}": tensor for name, tensor in state.items()}}
+
+
 def find(options, config) -> Path:
     """The weights that the `--ckpt_*` flags select; without any, the run's, else the published ones of the preset.
 
@@ -73,8 +108,9 @@ def find(options, config) -> Path:
     if not asked and not manager.lines():
         if not published.is_file():
             raise ValueError(
-                f"no weights: put the published ones at {published} (addresses in ifrnet/checkpoints.json), name a "
-                f"file with --ckpt_abs_name, or train (--is_train)"
+                f"no weights: put the published ones at {published} (addresses in ifrnet/checkpoints.json, or "
+                f"python -m common.checkpoints fetch {published.name}), name a file with --ckpt_abs_name, or train "
+                "(--is_train)"
             )
         return published
     return manager.select(

@@ -14,6 +14,7 @@ from common import checkpoint
 from common.ckpt_manager import find_weights
 from common.pickled import load_any
 from qpwcnet import pwcnet_keys, quantize
+from qpwcnet.config import preset
 from qpwcnet.model import ACTIVATIONS, FLOW_ORDERS, Flower, Interpolator, settings
 from qpwcnet.pwcnet import PWCNet
 from qpwcnet.pwcnet_keys import WRAPPERS
@@ -84,6 +85,46 @@ def transfer(network: nn.Module, source: nn.Module, path: str | Path) -> None:
     if "settings" in own:  # activation and size may change between two trainings; they are the new one's
         weights["settings"] = own["settings"]
     checkpoint.load_strict(network, weights, path)
+
+
+def read(path: str | Path, config: str = "") -> nn.Module:
+    """The network of a published file, or of ours, with its weights.
+
+    Args:
+        path: the file.
+        config: preset whose network it must have; "": the file tells it.
+
+    Raises:
+        ValueError: it is of none of the networks, or of another.
+    """
+    network = build(load_any(path), path)
+    if config and isinstance(network, PWCNet) == (preset(config).network == "QPWCNet"):
+        found = network.variant if isinstance(network, PWCNet) else "QPWCNet"
+        raise ValueError(f"{path}: holds {found}, expected {preset(config).network}, the network of {config}")
+    return network
+
+
+def write(network: nn.Module, layout: str) -> dict[str, Tensor]:
+    """What a published file of that layout holds; QPWCNet has none.
+
+    Raises:
+        ValueError: there is no such layout of this network, or its weights need another rule of the warp's mask.
+    """
+    variant = network.variant if isinstance(network, PWCNet) else ""
+    layouts = {"PWC-Net": ("nvlabs", "ptlflow", "sniklaus"), "PWC-Net_old": ("nvlabs",), "PWC-Net_small": ("ptlflow",)}
+    if layout not in layouts.get(variant, ()):
+        raise ValueError(f"--layout {layout}: expected {' or '.join(['ours', *layouts.get(variant, ())])}")
+    rule = pwcnet_keys.INSIDE_OLD if layout == "sniklaus" or variant == "PWC-Net_old" else pwcnet_keys.INSIDE
+    if not torch.isclose(network.inside, torch.tensor(rule)):
+        raise ValueError(f"--layout {layout}: goes with {rule} in the warp's mask, the weights with {network.inside:g}")
+    state = {}
+    for own, (nvlabs, sniklaus) in pwcnet_keys.layers(variant).items():
+        theirs = sniklaus.replace("net", "module") if layout == "sniklaus" else nvlabs
+        for kind in ("weight", "bias"):
+            state[f"{theirs}.{kind}"] = network.get_parameter(f"{own}.{kind}").detach()
+    if layout == "nvlabs":  # has a layer whose result nothing reads
+        state |= {"deconv2.weight": torch.zeros(2, 2, 4, 4), "deconv2.bias": torch.zeros(2)}
+    return {"state_dict": state} if layout == "ptlflow" else state
 
 
 def published() -> list[dict]:

@@ -16,6 +16,7 @@ from common import checkpoint
 from common.ckpt_manager import find_weights
 from common.deform import BORDERS
 from common.pickled import load_any
+from tdan.config import preset
 from tdan.model import TDAN
 
 WRAPPERS = ("state_dict", "params", "model")  # keys under which files keep the state dict
@@ -150,6 +151,48 @@ def check_form(network: TDAN, config, source: str | Path) -> None:
         told = ", ".join(f"{name} {value} instead of {getattr(config, name)}" for name, value in other.items())
         flags = " ".join(f"--set {name}={value}" for name, value in other.items())
         raise ValueError(f"{source}: has {told}: give the --config that it was trained with, or {flags}")
+
+
+def read(path: str | Path, config: str = "") -> TDAN:
+    """The network of a published file, or of ours, with its weights.
+
+    Args:
+        path: the file.
+        config: preset whose form it must have; "": the file tells it.
+
+    Raises:
+        ValueError: it is no checkpoint of TDAN, or of another form.
+    """
+    network = load_network(path)
+    if config:
+        check_form(network, preset(config), path)
+    return network
+
+
+def write(network: TDAN, layout: str) -> dict:
+    """What a published file of that layout holds; of the authors', which hold the whole network, the state dict.
+
+    Raises:
+        ValueError: there is no such layout, or its weights need another border rule.
+    """
+    published = {name: value for name, value in LAYOUTS.items() if name != "ours"}
+    if layout not in published:
+        raise ValueError(f"--layout {layout}: expected ours or one of {', '.join(published)}")
+    _, table, border = published[layout]
+    own_border = BORDERS[int(network.border)]
+    if border != own_border:
+        raise ValueError(f"--layout {layout}: goes with the border rule {border}, these weights with {own_border}")
+    table = dict(table)
+    if layout == "mmagic":  # the last layer comes behind one or two that enlarge; the table has both names
+        table.pop("reconstruct.3" if network.scale == 4 else "reconstruct.4")
+        if network.scale == 2:
+            table.pop("reconstruct.3.upsample_conv")
+    theirs = {own: name for name, own in table.items()}
+    state = {key: tensor for key, tensor in network.state_dict().items() if key != "border"}
+    state = {own_name(key, theirs): tensor for key, tensor in state.items()}
+    if layout == "authors":
+        return state
+    return {"meta": {}, "state_dict": {f"generator.{key}": tensor for key, tensor in state.items()}}
 
 
 def published() -> list[dict]:

@@ -203,8 +203,8 @@ def test_the_list_of_published_files_fits_the_presets():
     for entry in published():
         assert entry["config"] in {"", *PRESETS}
         assert Path(entry["file"]).name == entry["file"]
-        if entry["sha256_prefix"]:
-            assert entry["file"].endswith(f"-{entry['sha256_prefix']}.pth")
+        if entry["sha256"]:
+            assert entry["file"].endswith(f"-{entry['sha256'][:8]}.pth")
     configs = [entry["config"] for entry in published() if entry["config"]]
     assert len(configs) == len(set(configs)) >= 2
 

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from common import checkpoint
 from common.ckpt_manager import find_weights
-from toflow.model import FORMS, LEVELS, MEAN, STD, SPyNet, TOFlow
+from toflow.config import preset
+from toflow.model import FORMS, LEVELS, MEAN, STD, Form, SPyNet, TOFlow
 
 WRAPPERS = ("state_dict", "params", "net_state_dict", "model")  # keys under which files keep the state dict
 IGNORED = ("data_preprocessor.", "step_counter", "pixel_loss.")  # of MMagic's, without weights
@@ -35,6 +36,7 @@ LAYOUTS = {
     "mmagic_spynet": ("basic_module.0.basic_module.4.conv.weight", ()),
     "moduleBasic": ("moduleBasic.0.moduleBasic.8.weight", ()),
     "netBasic": ("netBasic.0.netBasic.8.weight", ()),
+    "our_spynet": ("levels.0.0.weight", ()),
 }
 
 
@@ -160,19 +162,81 @@ def load_spynet(spynet: SPyNet, path: str | Path) -> None:
     state, layout = unwrap(checkpoint.load(path), path)
     if LAYOUTS[layout][1]:
         raise ValueError(f"{path}: holds a whole model, expected a flow network alone; start with --ckpt_abs_name")
-    found = 6 if layout in ("moduleBasic", "netBasic") and f"{layout}.5.{layout}.0.weight" in state else LEVELS
-    if any(".bn." in key for key in state) != spynet.form.batch_norm:
+    if _batch_norm(state) != spynet.form.batch_norm:
         with_it, without = ("it", "no") if spynet.form.batch_norm else ("none", "")
         raise ValueError(
             f"{path}: has {without or 'a'} batch normalisation, but the network to train has {with_it}: choose another "
             "--network, or start from nothing (--set spynet=)"
         )
-    table = dict(spynet_names(layout, spynet.form.batch_norm, found))
-    renamed = {f"levels.{table[key]}" if key in table else key: x for key, x in state.items()}
-    whole = SPyNet(spynet.form, levels=found)
-    checkpoint.load_strict(whole, renamed, path)
+    whole = _spynet(state, layout, spynet.form, path)
     del whole.levels[len(spynet.levels) :]
     checkpoint.load_strict(spynet, whole.state_dict(), path)
+
+
+def _batch_norm(state: dict[str, Tensor]) -> bool:
+    return any(key.endswith("running_mean") for key in state)
+
+
+def _spynet(state: dict[str, Tensor], layout: str, form: Form, source: str | Path) -> SPyNet:
+    """The flow network alone whose tensors these are, with as many levels as they have."""
+    finest = {"our_spynet": "levels.5.0.weight"}.get(layout, f"{layout}.5.{layout}.0.weight")
+    levels = 6 if finest in state else LEVELS
+    table = dict(spynet_names(layout, form.batch_norm, levels))
+    renamed = {f"levels.{table[key]}" if key in table else key: x for key, x in state.items()}
+    spynet = SPyNet(form, levels=levels)
+    checkpoint.load_strict(spynet, renamed, source)
+    return spynet
+
+
+def read(path: str | Path, config: str = "") -> TOFlow | SPyNet:
+    """The network of a published file, or of ours, with its weights: TOFlow, or a flow network alone.
+
+    Args:
+        path: the file.
+        config: preset whose form it must have; "": the file tells it, and pytoflow's name the task.
+
+    Raises:
+        ValueError: it holds something else, or `config` is needed and absent.
+    """
+    state, layout = unwrap(checkpoint.load(path), path)
+    forms = LAYOUTS[layout][1]
+    if not forms:
+        return _spynet(state, layout, FORMS["mmagic_vfi_bn" if _batch_norm(state) else "mmagic_vfi"], path).eval()
+    if config:
+        settings = preset(config)
+        return load_network(path, settings.network, align_corners=settings.align_corners)
+    if layout == "ours" or (layout == "pytoflow" and f"pytoflow_{Path(path).stem}" not in PYTOFLOW):
+        raise ValueError(f"{path}: does not tell which form of the network it holds: give --config")
+    return load_network(path, "", task=Path(path).stem if layout == "pytoflow" else TASKS_OF[forms[0]][0])
+
+
+def write(network: TOFlow | SPyNet, layout: str) -> dict:
+    """What a published file of that layout holds; of pytoflow's layers those without effect are zero.
+
+    Raises:
+        ValueError: this network has no such layout.
+    """
+    alone, form = isinstance(network, SPyNet), replace(network.form, align_corners=True)
+    fits = [name for name, (_, forms) in LAYOUTS.items() if not forms or form in [FORMS[one] for one in forms]]
+    fits = [name for name in fits if alone == (not LAYOUTS[name][1]) and not name.startswith("our")]
+    if layout not in fits:
+        raise ValueError(f"--layout {layout}: expected {' or '.join(['ours', *fits])}")
+    own = network.state_dict()
+    if alone:
+        table = spynet_names(layout, form.batch_norm, len(network.levels))
+        return {theirs: own[f"levels.{name}"] for theirs, name in table}
+    form_name = next(name for name in LAYOUTS[layout][1] if FORMS[name] == form)
+    state = {theirs: own[name] for theirs, name in names(layout, form_name).items()}
+    if layout == "pytoflow":
+        inputs = {"conv_3x2_64_9x9": 6, "conv_3x7_64_9x9": 21, "conv_64_64_9x9": form.channels}
+        for name in PYTOFLOW_LAYERS - set(PYTOFLOW[form_name]):
+            state[f"ResNet.{name}.weight"] = torch.zeros(form.channels, inputs[name], 9, 9)
+            state[f"ResNet.{name}.bias"] = torch.zeros(form.channels)
+        return state
+    if layout == "basicsr":
+        return {"params": state}
+    state |= {name: own[name] for name in ("mean", "std") if layout == "mmagic_vfi"}
+    return {"meta": {}, "state_dict": {f"generator.{name}": tensor for name, tensor in state.items()}}
 
 
 def published() -> list[dict]:
