@@ -4,24 +4,14 @@ python datasets/prepare_flow.py --set sintel             what to download
 python datasets/prepare_flow.py --set sintel --check     read every frame and every flow
 """
 
-import json
-import os
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass, replace
 from pathlib import Path
 
 if not __package__:
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
-import cv2
-
-from common import cli
-from common.flow_io import read_flow
-from common.image import read_image
-from common.interrupt import StopRequest
-from common.jobs import run_jobs
-from common.vimeo import MARKER
+from common import cli, filesets
+from common.filesets import FileSet, Item, Listing
 
 SINTEL = """MPI Sintel (Butler et al., ECCV 2012): rendered frames in two passes and their flow, 1024x436.
 
@@ -39,7 +29,8 @@ CHAIRS = """FlyingChairs (Dosovitskiy et al., ICCV 2015): chairs rendered on pho
 
 1. Download the data and FlyingChairs_train_val.txt from
      https://lmb.informatik.uni-freiburg.de/resources/datasets/FlyingChairs.en.html
-   and put the list into the folder FlyingChairs, as chairs_split.txt. See the page for the terms of use.
+   (63 GB unpacked) and put the list into the folder FlyingChairs, as chairs_split.txt. See the page for the terms of
+   use.
 2. Read every file, once:
      {script} --root {root} --check
 
@@ -74,126 +65,16 @@ THINGS = """FlyingThings3D (Mayer et al., CVPR 2016): rendered objects on random
 └── optical_flow/{{TRAIN,TEST}}/A/0000/into_future/left/OpticalFlowIntoFuture_0006_L.pfm"""
 
 
-@dataclass(frozen=True)
-class Item:
-    """Files that belong together: frames, and the flow from one of them."""
-
-    frames: tuple[Path, ...]
-    flow: Path | None
-
-
-@dataclass(frozen=True)
-class FlowSet:
-    """A set as it was published.
-
-    `list_items` tells what the folder should hold, by the files that are there, and a line for each fault it sees in
-    passing. `counts` maps things, such as "scenes", to their published number; `size` is width and height of all.
-    """
-
-    folder: str
-    instructions: str
-    list_items: Callable[[Path], tuple[list[Item], dict[str, int], list[str]]]
-    counts: dict[str, int]
-    size: tuple[int, int] | None = None
-
-
 def main(argv: list[str]) -> int:
     """Do what the flags say; returns the exit code, 1 if a fault was found."""
-    parser = cli.Parser(description="Check a set with known flow; without --check, tell what to download.")
-    parser.add_argument("--set", default="sintel", choices=SETS, help="which set")
-    parser.add_argument("--root", type=Path, default=Path("./datasets"), help="folder of the data sets")
-    parser.add_argument("--check", action="store_true", help="read every frame and flow, list what is wrong")
-    parser.add_argument("--workers", type=int, default=os.cpu_count(), help="files read at once")
-    options = parser.parse_args(argv)
-    if options.workers < 1:
-        raise cli.UsageError(f"--workers {options.workers}: expected 1 or more")
-    published = SETS[options.set]
-    if not options.check:
-        script = f"python datasets/{Path(__file__).name} --set {options.set}"
-        print(published.instructions.format(script=script, root=options.root))
-        return 0
-    cv2.setNumThreads(1)  # decoding lets go of the interpreter, so threads share the cores
-    folder = options.root / published.folder
-    return check(folder, contents(folder, options.set), options.workers)
-
-
-def contents(folder: Path, name: str) -> FlowSet:
-    """What the set in `folder` should hold; a synthetic one tells by itself.
-
-    Raises:
-        ValueError: what it tells is damaged.
-    """
-    marker = folder / MARKER
-    if not marker.is_file():
-        return SETS[name]
-    try:
-        told = json.loads(marker.read_text())
-        width, height = map(int, told["size"].split("x"))
-        clips, frames = told["clips"], int(told["frames"])
-        if name == "sintel":
-            counts = {"scenes": clips["train"], "frames": clips["train"] * frames}
-        elif name == "chairs":
-            counts = {"training pairs": clips["train"], "validation pairs": clips["test"]}
-        else:
-            counts = {"pairs": clips["train"]}
-        return replace(SETS[name], counts=counts, size=(width, height))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        raise ValueError(f"{marker}: damaged; make the clips again (datasets/make_synthetic.py --force)") from None
-
-
-# Checking
-
-
-def check(folder: Path, expected: FlowSet, workers: int) -> int:
-    """Read every file; print a line a fault and a summary. Returns the exit code."""
-    if not folder.is_dir():
-        print(f"{folder}: no such folder; see what to download without --check")
-        return 1
-    items, found, faults = expected.list_items(folder)
-    faults += [
-        f"{folder}: {found.get(what, 0)} {what}, expected {count}"
-        for what, count in expected.counts.items()
-        if found.get(what, 0) != count
-    ]
-    if not items and not faults:
-        faults.append(f"{folder}: holds no file of the set; see its layout without --check")
-    jobs = list(enumerate(items))
-    with StopRequest() as stop:
-        done, left = run_jobs(
-            lambda job: (job[0], item_faults(job[1], expected.size)),
-            jobs, workers=workers, title=expected.folder, unit="frame", stop=stop,
-        )  # fmt: skip
-    for _, own in sorted(done):
-        faults += own
-    for fault in faults:
-        print(fault)
-    if left:
-        print(f"{folder}: stopped, {left} of {len(jobs)} left to read")
-        return 128 + stop.signal
-    number = f"{len(faults)} fault{'s' * (len(faults) > 1)}"
-    print(f"{folder}: {number}" if faults else f"{folder}: complete, every file readable")
-    return 1 if faults else 0
-
-
-def item_faults(item: Item, size: tuple[int, int] | None) -> list[str]:
-    """What is wrong with files that belong together; without a `size` it is that of the first."""
-    faults = []
-    for path in (*item.frames, *((item.flow,) if item.flow else ())):
-        try:
-            height, width = (read_flow(path)[0] if path == item.flow else read_image(path)).shape[:2]
-        except ValueError as error:
-            faults.append(str(error))
-            continue
-        size = size or (width, height)
-        if (width, height) != size:
-            faults.append(f"{path}: {width}x{height} pixels, expected {size[0]}x{size[1]}; get it again")
-    return faults
+    parser = filesets.parser("Check a set with known flow; without --check, tell what to download.", SETS)
+    return filesets.run(parser.parse_args(argv), SETS, __file__)
 
 
 # What the folders hold
 
 
-def list_sintel(folder: Path) -> tuple[list[Item], dict[str, int], list[str]]:
+def list_sintel(folder: Path) -> Listing:
     """Frames 1 to n of a scene in both passes, and flow of all but the last; n is the last that any of them has."""
     places = {kind: folder / "training" / kind for kind in ("clean", "final", "flow")}
     faults = [f"{place}: no such folder" for place in places.values() if not place.is_dir()]
@@ -210,7 +91,7 @@ def list_sintel(folder: Path) -> tuple[list[Item], dict[str, int], list[str]]:
     return items, {"scenes": len(scenes), "frames": len(items)}, faults
 
 
-def list_chairs(folder: Path) -> tuple[list[Item], dict[str, int], list[str]]:
+def list_chairs(folder: Path) -> Listing:
     """A pair for each line of the list; there may be files beyond."""
     names = ("chairs_split.txt", "FlyingChairs_train_val.txt")
     listing = next((folder / name for name in names if (folder / name).is_file()), None)
@@ -228,7 +109,7 @@ def list_chairs(folder: Path) -> tuple[list[Item], dict[str, int], list[str]]:
     return items, {"training pairs": parts.count("1"), "validation pairs": parts.count("2")}, faults
 
 
-def list_kitti15(folder: Path) -> tuple[list[Item], dict[str, int], list[str]]:
+def list_kitti15(folder: Path) -> Listing:
     """Pairs of which any file is there."""
     frames, flows = folder / "training/image_2", folder / "training/flow_occ"
     faults = [f"{place}: no such folder" for place in (frames, flows) if not place.is_dir()]
@@ -237,7 +118,7 @@ def list_kitti15(folder: Path) -> tuple[list[Item], dict[str, int], list[str]]:
     return ([], {}, faults) if faults else (items, {"pairs": len(items)}, faults)
 
 
-def list_things(folder: Path) -> tuple[list[Item], dict[str, int], list[str]]:
+def list_things(folder: Path) -> Listing:
     """Frames of the left camera from the first to the last of each clip, and the flow of each into the future."""
     items, faults = [], []
     for split in ("TRAIN", "TEST"):
@@ -265,13 +146,19 @@ def numbered(folder: Path, pattern: str, prefix: str = "", suffix: str = "") -> 
 
 
 SETS = {
-    "sintel": FlowSet("MPI-Sintel", SINTEL, list_sintel, {"scenes": 23, "frames": 1064}, (1024, 436)),
-    "chairs": FlowSet(
-        "FlyingChairs", CHAIRS, list_chairs, {"training pairs": 22232, "validation pairs": 640}, (512, 384)
+    "sintel": FileSet(
+        "MPI-Sintel", SINTEL, list_sintel, {"scenes": 23, "frames": 1064}, (1024, 436),
+        told=lambda clips, frames: {"scenes": clips["train"], "frames": clips["train"] * frames},
     ),
-    "kitti15": FlowSet("KITTI", KITTI15, list_kitti15, {"pairs": 200}),
-    "things": FlowSet("FlyingThings3D", THINGS, list_things, {}, (960, 540)),
-}
+    "chairs": FileSet(
+        "FlyingChairs", CHAIRS, list_chairs, {"training pairs": 22232, "validation pairs": 640}, (512, 384),
+        told=lambda clips, frames: {"training pairs": clips["train"], "validation pairs": clips["test"]},
+    ),
+    "kitti15": FileSet(
+        "KITTI", KITTI15, list_kitti15, {"pairs": 200}, told=lambda clips, frames: {"pairs": clips["train"]}
+    ),
+    "things": FileSet("FlyingThings3D", THINGS, list_things, {}, (960, 540)),
+}  # fmt: skip
 
 
 if __name__ == "__main__":

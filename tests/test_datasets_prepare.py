@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from common import cli
-from common.image import write_image
+from common.image import read_image, write_image
 from pvdnet import prepare
 
 ROOT = Path(__file__).parent.parent
@@ -260,6 +260,86 @@ def test_synthetic_sets_are_asked_for_what_they_say_themselves(tmp_path, capsys)
     assert "test_nah/.synthetic: damaged" in check(tmp_path, capsys, nah)[0][1]
 
 
+# Making blur
+
+
+def moving(path, level, height=8, width=12):
+    """A frame of this level, the lower half of it black."""
+    image = np.full((height, width, 3), level, np.uint8)
+    image[height // 2 :] = 0
+    write_image(path, image)
+
+
+@pytest.fixture
+def gopro_all(tmp_path):
+    """Two windows of 7 frames and 3 frames more, a window of 11 in a flat folder, and what is no video of the set."""
+    source = tmp_path / "download" / "GOPRO_Large_all"
+    for number in range(323, 340):
+        moving(source / f"train/GOPR0372_07_00/{number:06d}.png", number - 323)
+    for number in range(1, 12):
+        moving(source / f"{nah.TEST[1]}/{number:06d}.png", 20 * number)
+    moving(source / "train/GOPR0372_07_01/000001.png", 0)  # too short
+    moving(source / "GOPR9999_11_00/000001.png", 0)
+    moving(source / "train/readme/000001.png", 0)
+    return source
+
+
+def test_blur_is_made_of_the_frames_of_240_a_second(gopro_all, tmp_path, capsys):
+    root = tmp_path / "datasets"
+    code, lines, _ = run(nah, capsys, "--make_blur", gopro_all, "--root", root, "--workers", 2)
+    assert (code, lines) == (0, [f"nah in {root}: 3 blurry frames of 2 videos, 3 of them new"])
+    made = sorted(str(path.relative_to(root)) for path in root.rglob("*.png"))
+    first, second = "train_nah/GOPR0372_07_00", f"test_nah/{nah.TEST[1]}"
+    expected = {first: ("000047", "000048"), second: ("000001",)}
+    assert made == sorted(
+        f"{video}/{kind}/{name}.png"
+        for video, names in expected.items()
+        for name in names
+        for kind in ("blur_gamma", "sharp")
+    )
+    sharp = (root / first / "sharp/000047.png").read_bytes()
+    assert sharp == (gopro_all / "train/GOPR0372_07_00/000326.png").read_bytes()
+    light = np.mean([(20 * number / 255) ** 2.2 for number in range(1, 12)])
+    blurry = read_image(root / second / "blur_gamma/000001.png")
+    assert blurry[0, 0].tolist() == [round(255 * light ** (1 / 2.2))] * 3 != [120] * 3
+    assert not blurry[4:].any()
+    faults, _ = check(root, capsys, nah)
+    assert f"{root}/{first}: 2 frames, expected 100" in faults
+    assert "blur.json" not in str(faults)
+
+
+def test_made_blur_goes_on_and_is_never_mixed(gopro_all, tmp_path, capsys):
+    root = tmp_path / "datasets"
+    run(nah, capsys, "--make_blur", gopro_all, "--root", root)
+    (root / "train_nah/GOPR0372_07_00/blur_gamma/000048.png").unlink()
+    kept = (root / "train_nah/GOPR0372_07_00/blur_gamma/000047.png").stat().st_mtime_ns
+    code, lines, _ = run(nah, capsys, "--make_blur", gopro_all, "--root", root)
+    assert (code, lines) == (0, [f"nah in {root}: 3 blurry frames of 2 videos, 1 of them new"])
+    assert (root / "train_nah/GOPR0372_07_00/blur_gamma/000047.png").stat().st_mtime_ns == kept
+    (root / "train_nah/blur.json").unlink()
+    code, _, error = run(nah, capsys, "--make_blur", gopro_all, "--root", root)
+    assert code == 2
+    assert f"{root}/train_nah holds videos that were not made so" in error
+
+
+@pytest.mark.parametrize(
+    ("made", "flags", "message"),
+    [
+        ((), (), "no such folder; unpack GOPRO_Large_all.zip"),
+        (("train/GOPR0372_07_00/sharp/000047.png",), (), "found no video of GoPro with enough frames"),
+        (("1/GOPR0372_07_00/000001.png", "2/GOPR0372_07_00/000001.png"), (), "twice"),
+        (("a/b.png",), ("--source", "x"), "--source and --make_blur"),
+    ],
+)
+def test_wrong_sources_of_blur(tmp_path, capsys, made, flags, message):
+    for name in made:
+        moving(tmp_path / "source" / name, 0)
+    code, _, error = run(nah, capsys, "--make_blur", tmp_path / "source", "--root", tmp_path / "datasets", *flags)
+    assert (code, len(error.splitlines())) == (2, 1)
+    assert message in error
+    assert not (tmp_path / "datasets").exists()
+
+
 # Command line
 
 
@@ -283,8 +363,9 @@ def test_without_a_flag_it_tells_what_to_download(module, capsys):
         (["--workers", "two"], "invalid int value: 'two'"),
     ],
 )
-def test_usage_errors(capsys, argv, message):
-    code, lines, error = run(dvd, capsys, *argv)
+@pytest.mark.parametrize("module", [dvd, nah])
+def test_usage_errors(module, capsys, argv, message):
+    code, lines, error = run(module, capsys, *argv)
     assert (code, lines, len(error.splitlines())) == (2, [], 1)
     assert message in error
 
