@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from common import cost
+
 # Runs are compared bit for bit with runs in other processes, and sums depend on the number of threads.
 os.environ["OMP_NUM_THREADS"] = "1"
 torch.set_num_threads(1)
@@ -25,6 +27,23 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if item.get_closest_marker("gpu"):
             item.add_marker(pytest.mark.skip(reason="no CUDA device here"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def each_cost_counted_once():
+    """Every run writes what its network costs, and counting that of a large frame takes longer than a tiny training."""
+    count, known = cost.macs, {}
+
+    def macs(build, *shapes):
+        network = build()  # in any case: it draws its weights
+        key = (repr(network), shapes)
+        if key not in known:
+            known[key] = count(lambda: network, *shapes)
+        return known[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cost, "macs", macs)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -23,13 +23,27 @@ KILLED = -signal.SIGKILL
 
 
 def program(paper: str) -> str:
-    """What `python <paper>/run.py` does, as a text that sabotage can stand before."""
-    return f"import sys\nfrom common import cli\nfrom {paper} import run\nsys.exit(cli.run(run.main, sys.argv[1:]))"
+    """What `python <paper>/run.py` does, as a text that sabotage can stand before; but it counts no multiplications."""
+    no_count = "cost.macs = lambda build, *_: (build(), 0)[1]"  # draws the weights still
+    command = f"from {paper} import run\nsys.exit(cli.run(run.main, sys.argv[1:]))"
+    return f"import sys\nfrom common import cli, cost\n{no_count}\n{command}"
 
 
 def start(paper: str, argv, code: str = "") -> subprocess.CompletedProcess:
     """The paper's command line in a process and session of its own; `code` runs before it and may sabotage it."""
     return _run(["-c", f"{code}\n{program(paper)}", *argv])
+
+
+def make_clips(root: Path, layout: str, *argv) -> None:
+    """Clips of 64x48 pixels in a real set's layout, by the project's own generator."""
+    command = [ROOT / "datasets/make_synthetic.py", "--layout", layout, "--root", root, "--size", "64x48", *argv]
+    script([*command, "--workers", 1])
+
+
+def script(command) -> None:
+    """A script of the project with its arguments."""
+    done = _run([str(word) for word in command])
+    assert done.returncode == 0, done.stderr
 
 
 def launch(paper: str, argv, port: int, launcher: str = "run", script: Path | None = None):

@@ -172,25 +172,19 @@ def test_bi_reproduces_published_frames(real_data):
         assert np.array_equal(downsample_bi(read_image(high)), read_image(low)), low.name
 
 
-VID4_BICUBIC = {  # PSNR, SSIM of MATLAB bicubic x4: (degradation, border) of Y
-    ("calendar", "bi", 0): (20.3945, 0.5720),  # equals the published rows, 20.39 / 0.5720 and 25.16 / 0.6028
-    ("calendar", "bi", 8): (20.5269, 0.5679),
-    ("calendar", "bd", 0): (20.1385, 0.5570),
-    ("calendar", "bd", 8): (20.2795, 0.5522),
-    ("city", "bi", 0): (25.1648, 0.6028),
-    ("city", "bi", 8): (25.0870, 0.6006),
-    ("city", "bd", 0): (24.9619, 0.5896),
-    ("city", "bd", 8): (24.8851, 0.5873),
+VID4_BICUBIC = {  # PSNR, SSIM of MATLAB bicubic x4 of calendar: (degradation, border) of Y; TOFlow's tests score city
+    ("bi", 0): (20.3945, 0.5720),  # equals the published row, 20.39 / 0.5720
+    ("bi", 8): (20.5269, 0.5679),
+    ("bd", 0): (20.1385, 0.5570),
+    ("bd", 8): (20.2795, 0.5522),
 }
 
 
-@pytest.mark.parametrize(
-    ("clip", "degradation"), [("calendar", "bi"), ("calendar", "bd"), ("city", "bi"), ("city", "bd")]
-)
-def test_vid4_bicubic_rows(real_data, clip, degradation):
+@pytest.mark.parametrize("degradation", ["bi", "bd"])
+def test_vid4_bicubic_rows(real_data, degradation):
     down = {"bi": downsample_bi, "bd": downsample_bd}[degradation]
     scores = {0: [], 8: []}
-    for path in list_frames(real_data / "Vid4" / "GT" / clip):
+    for path in list_frames(real_data / "Vid4" / "GT" / "calendar"):
         truth = read_image(path)
         a, b = rgb_to_y(truth), rgb_to_y(imresize(down(truth), scale=4))
         for border, rows in scores.items():
@@ -198,6 +192,6 @@ def test_vid4_bicubic_rows(real_data, clip, degradation):
             rows.append((psnr(a[inside], b[inside], peak=255), ssim(a[inside], b[inside], kind="wang", peak=255)))
     for border, rows in scores.items():
         mean_psnr, mean_ssim = np.mean(rows, axis=0)
-        expected_psnr, expected_ssim = VID4_BICUBIC[clip, degradation, border]
+        expected_psnr, expected_ssim = VID4_BICUBIC[degradation, border]
         assert abs(mean_psnr - expected_psnr) < 1e-4
         assert abs(mean_ssim - expected_ssim) < 1e-4

@@ -488,7 +488,7 @@ def test_without_a_flag_it_tells_what_to_download(run, vimeo, layout):
     ("argv", "message"),
     [
         (["--chek"], "did you mean --check?"),
-        (["--flow"], "name LiteFlowNet's weights, --weights network-default.pytorch"),
+        (["--flow"], "name LiteFlowNet's weights, --weights FILE"),
         (["--weights", "x"], "--weights is for --flow"),
         (["--flow", "--weights", "x", "--layout", "vimeo_septuplet"], "only vimeo_triplet has flow labels"),
         (["--flow", "--weights", "x", "--channels", "grb"], "invalid choice: 'grb'"),

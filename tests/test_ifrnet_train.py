@@ -4,15 +4,13 @@ import json
 import os
 import shutil
 import signal
-import subprocess
-import sys
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from runs import KILL, KILL_BEFORE_LIST, KILL_BEFORE_RENAME, KILLED, ROOT, launch, program, same, start
+from runs import KILL, KILL_BEFORE_LIST, KILL_BEFORE_RENAME, KILLED, ROOT, launch, make_clips, program, same, start
 
 from common import checkpoint, cli
 from common.batches import Positions
@@ -36,10 +34,8 @@ def clips(tmp_path_factory):
     """Five triplets to train on and two to test, with exact flow; one GoPro-like video each."""
     root = tmp_path_factory.mktemp("clips")
     for layout, count, frames in (("vimeo_triplet", 5, 3), ("gopro240", 1, 17), ("vimeo_septuplet", 1, 7)):
-        command = [sys.executable, ROOT / "datasets/make_synthetic.py", "--layout", layout, "--root", root]
-        command += ["--clips", str(count), "--test_clips", "2" if layout == "vimeo_triplet" else "1"]
-        command += ["--frames", str(frames), "--size", "64x48", "--workers", "1"]
-        subprocess.run(command, check=True, capture_output=True)
+        test_clips = 2 if layout == "vimeo_triplet" else 1
+        make_clips(root, layout, "--clips", count, "--test_clips", test_clips, "--frames", frames)
     return root
 
 

@@ -5,14 +5,12 @@ import json
 import os
 import shutil
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from runs import KILL, KILLED, ROOT, launch, same, start
+from runs import KILL, KILLED, ROOT, launch, make_clips, same, start
 
 from common import checkpoint, cli
 from common.flow_io import read_flow, write_flow
@@ -40,9 +38,7 @@ def clips(tmp_path_factory):
     """Six pairs to train on (three steps an epoch) and one to test, with flow, and as many triplets."""
     root = tmp_path_factory.mktemp("clips")
     for layout in ("chairs", "vimeo_triplet"):
-        command = [sys.executable, ROOT / "datasets/make_synthetic.py", "--layout", layout, "--root", root]
-        command += ["--clips", "6", "--test_clips", "1", "--size", "64x48", "--workers", "1"]
-        subprocess.run(command, check=True, capture_output=True)
+        make_clips(root, layout, "--clips", 6, "--test_clips", 1)
     return root
 
 

@@ -4,15 +4,25 @@ import json
 import os
 import shutil
 import signal
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from runs import KILL, KILL_BEFORE_LIST, KILL_BEFORE_RENAME, KILLED, ROOT, launch, program, same, start
+from runs import (
+    KILL,
+    KILL_BEFORE_LIST,
+    KILL_BEFORE_RENAME,
+    KILLED,
+    ROOT,
+    launch,
+    make_clips,
+    program,
+    same,
+    script,
+    start,
+)
 
 from common import checkpoint, cli
 from common.image import read_image
@@ -38,9 +48,7 @@ TINY = (
 def clips(tmp_path_factory):
     """Septuplets of 64x48 pixels, and longer clips in folders."""
     root = tmp_path_factory.mktemp("clips")
-    command = [sys.executable, ROOT / "datasets/make_synthetic.py", "--layout", "vimeo_septuplet", "--root", root]
-    command += ["--clips", "3", "--test_clips", "2", "--frames", "7", "--size", "64x48", "--workers", "1"]
-    subprocess.run(command, check=True, capture_output=True)
+    make_clips(root, "vimeo_septuplet", "--clips", 3, "--test_clips", 2, "--frames", 7)
     for split, names in (("train", ("a", "b")), ("test", ("c",))):
         for number, name in enumerate(names, 1):
             folder = root / "clips" / split / name
@@ -300,8 +308,8 @@ def test_target_lies_over_the_middle_frame(clips):
 
 def test_prepared_frames_are_read_as_they_are(clips, tmp_path):
     shutil.copytree(clips / "vimeo_septuplet", tmp_path / "vimeo_septuplet")
-    script = [sys.executable, ROOT / "datasets/prepare_vimeo90k.py", "--layout", "vimeo_septuplet", "--root", tmp_path]
-    subprocess.run([*script, "--degrade", "BDx4"], check=True, capture_output=True)
+    layout = ("--layout", "vimeo_septuplet", "--root", tmp_path)
+    script([ROOT / "datasets/prepare_vimeo90k.py", *layout, "--degrade", "BDx4"])
     made, flying = (find_clips(tmp_path, "vimeo_bd", "train", prepared=prepared) for prepared in (True, False))
     for a, b in zip(made, flying, strict=True):
         assert np.array_equal(read_image(a.lows[1]), read_low(b, 1, 4))

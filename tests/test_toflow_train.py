@@ -4,15 +4,25 @@ import json
 import os
 import shutil
 import signal
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from runs import KILL, KILL_BEFORE_LIST, KILL_BEFORE_RENAME, KILLED, ROOT, launch, program, same, start
+from runs import (
+    KILL,
+    KILL_BEFORE_LIST,
+    KILL_BEFORE_RENAME,
+    KILLED,
+    ROOT,
+    launch,
+    make_clips,
+    program,
+    same,
+    script,
+    start,
+)
 
 from common import checkpoint, cli
 from toflow import run
@@ -38,9 +48,7 @@ def clips(tmp_path_factory):
     """Triplets with exact flow, septuplets, pairs with flow: 64x48 pixels."""
     root = tmp_path_factory.mktemp("clips")
     for layout, count, frames in (("vimeo_triplet", 3, 3), ("vimeo_septuplet", 3, 7), ("sintel", 1, 4)):
-        command = [sys.executable, ROOT / "datasets/make_synthetic.py", "--layout", layout, "--root", root]
-        command += ["--clips", str(count), "--test_clips", "2", "--frames", str(frames), "--size", "64x48"]
-        subprocess.run([*command, "--workers", "1"], check=True, capture_output=True)
+        make_clips(root, layout, "--clips", count, "--test_clips", 2, "--frames", frames)
     return root
 
 
@@ -293,8 +301,8 @@ def test_samples_depend_on_the_position_alone(clips):
 
 def test_prepared_frames_are_read_as_they_are(clips, tmp_path):
     shutil.copytree(clips / "vimeo_septuplet", tmp_path / "vimeo_septuplet")
-    script = [sys.executable, ROOT / "datasets/prepare_vimeo90k.py", "--layout", "vimeo_septuplet", "--root", tmp_path]
-    subprocess.run([*script, "--degrade", "mixed", "--seed", "1234"], check=True, capture_output=True)
+    layout = ("--layout", "vimeo_septuplet", "--root", tmp_path)
+    script([ROOT / "datasets/prepare_vimeo90k.py", *layout, "--degrade", "mixed", "--seed", 1234])
     made, flying = (find_samples(tmp_path, "vimeo_mixed", "test", prepared=prepared) for prepared in (True, False))
     for a, b in zip(made, flying, strict=True):
         assert np.array_equal(evaluation_frames(a, 99), evaluation_frames(b, 1234))
