@@ -140,7 +140,10 @@ def find_weights(options, config, published: Sequence[dict], paper: str) -> Path
         files = [Path("ckpt", entry["file"]) for entry in published if entry["config"] == config.config]
         here = [path for path in files if path.is_file()]
         if not here:
-            where = f"put the published ones at {files[0]} (address in {paper}/checkpoints.json), " if files else ""
+            where = ""
+            if files:
+                fetch = f"python -m common.checkpoints fetch {files[0].name}; address in {paper}/checkpoints.json"
+                where = f"put the published ones at {files[0]} ({fetch}), "
             raise ValueError(f"no weights: {where}name a file with --ckpt_abs_name, or train (--is_train)")
         return here[0]
     return manager.select(

@@ -59,9 +59,9 @@ TRIPLETS = """Vimeo-90K triplets, 448x256 PNG (Xue et al., Video Enhancement wit
 2. Read every frame, once:
      {script} --root {root} --check
 3. Only to train IFRNet on Vimeo: label both lists with flow. Download LiteFlowNet's weights (research use only)
-     http://content.sniklaus.com/github/pytorch-liteflownet/network-default.pytorch
+     python -m common.checkpoints fetch liteflownet/network-default.pytorch
    and run, as often as it is interrupted; the labels take 101 GB:
-     {script} --root {root} --flow --weights network-default.pytorch
+     {script} --root {root} --flow --weights ckpt/liteflownet/network-default.pytorch
 
 {root}/vimeo_triplet
 ├── tri_trainlist.txt                              51,313 lines such as 00001/0001
@@ -129,7 +129,7 @@ def main(argv: list[str]) -> int:
     if options.flow and options.layout != "vimeo_triplet":
         raise UsageError(f"--flow --layout {options.layout}: only vimeo_triplet has flow labels; leave out --flow")
     if options.flow and not options.weights:
-        raise UsageError("--flow: name LiteFlowNet's weights, --weights network-default.pytorch; see it without flags")
+        raise UsageError("--flow: name LiteFlowNet's weights, --weights FILE; see it without flags")
     if options.weights and not options.flow:
         raise UsageError("--weights is for --flow: add it")
     if options.degrade and options.layout != "vimeo_septuplet":
