@@ -152,7 +152,7 @@ def measure(run: Run, options, state) -> dict:
     Args:
         run: what to do.
         options: of the command line.
-        state: its `trainings` tell the fingerprint under which each training began; brought up to date and saved.
+        state: a `reproduce.State`; its `goes_on` tells whether a training goes on.
 
     Returns:
         `values` {"protocol metric": [value, frames]}, `clips` {protocol: {clip: {metric: value, "frames": n}}}, and
@@ -168,11 +168,8 @@ def measure(run: Run, options, state) -> dict:
         if TRAIN not in words:
             lines = execute(script, words)
             continue
-        what, version = f"{run.paper} {run.tier}: {run.configuration}", fingerprint(run.paper)
-        again = state.trainings.get(what) == version  # then it goes on, or has been finished
-        state.trainings[what] = version
-        state.save()
-        execute(script, [*words, *(["-r", "auto"] if again else ["-dl"])])
+        goes_on = state.goes_on(f"{run.paper} {run.tier}: {run.configuration}", fingerprint(run.paper))
+        execute(script, [*words, *(["-r", "auto"] if goes_on else ["-dl"])])
         log_root = words[words.index("--log_root") + 1]
         curves = max(map(str, Path(log_root).rglob("metrics.jsonl")), key=os.path.getmtime, default="")
     folder, values = scores.result_folder(lines), scores.totals(lines)

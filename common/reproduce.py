@@ -34,13 +34,27 @@ BAR = "{desc} {percentage:3.0f}% |{bar}| {elapsed} gone, {remaining} left"
 
 
 class State:
-    """What was measured on this machine: a file that is written after every run."""
+    """What was measured on this machine: a file that is written after every run.
+
+    Args:
+        path: of the file.
+        fresh: measure and train all that is asked for anew, whatever the file says.
+    """
 
     def __init__(self, path: Path, fresh: bool):
-        self.path = path
+        self.path, self.fresh = path, fresh
         known = json.loads(path.read_text()) if path.is_file() else {}
-        self.outcomes: dict[str, dict] = {} if fresh else known.get("outcomes", {})
-        self.trainings: dict[str, str] = {} if fresh else known.get("trainings", {})
+        self.outcomes: dict[str, dict] = known.get("outcomes", {})
+        self.trainings: dict[str, str] = known.get("trainings", {})  # what -> under which conditions it began
+        self.begun: set[str] = set()  # trainings of this call
+
+    def goes_on(self, training: str, version: str) -> bool:
+        """Whether a training's run folder is of this version, so that it goes on there; else it begins anew."""
+        known = self.trainings.get(training) == version and (training in self.begun or not self.fresh)
+        self.begun.add(training)
+        self.trainings[training] = version
+        self.save()
+        return known
 
     def save(self) -> None:
         """Write it, whole or not at all."""
@@ -188,7 +202,7 @@ def _outcome(run: Run, state: State, options, part: set[str] | None) -> dict:
     where = [str(Path(options.data_root).resolve()), measure.device_name(options.device), str(sorted(part or ()))]
     key, version = " | ".join(run), " ".join([measure.fingerprint(run.paper, *files), *where])
     known = state.outcomes.get(key)
-    if known and known["version"] == version:
+    if known and known["version"] == version and not state.fresh:
         tqdm.write("  finished before (--fresh measures it again)", file=sys.stdout)
         return known
     began = time.perf_counter()
