@@ -18,7 +18,7 @@ setup: .venv/.done  ## make .venv with the tested versions and this package in e
 test: .venv/.done  ## run the tests on all cores (under 10 minutes on 2)
 	$(PY) tests/shared_run.py -q
 
-reproduce-tables: .venv/.done  ## measure every row whose data and weights are here, then print paper / measured / delta
+reproduce-tables: .venv/.done  ## measure every row whose data and weights are here; ARGS="--quick" for the short part
 	$(PY) -m common.reproduce $(ARGS)
 
 tables: .venv/.done  ## write the tables of the READMEs from the csv files

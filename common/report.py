@@ -207,7 +207,7 @@ def _group(rows: list[dict[str, str]], links: dict[tuple, str]) -> str:
 
 def _digits(row: dict[str, str]) -> int:
     """Decimals for a metric; enough to see what its tolerance allows."""
-    return max(figures.DIGITS.get(row["metric"], 2), _decimals(row["tolerance"]))
+    return max(tables.DIGITS.get(row["metric"], 2), _decimals(row["tolerance"]))
 
 
 def _decimals(text: str) -> int:

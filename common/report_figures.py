@@ -13,11 +13,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from common import tables
 from common.flow_color import flow_to_image
 from common.image import read_image
 
 LOWER = ("EPE", "Fl-all", "IE", "MAE")  # metrics that are better when lower
-DIGITS = {"SSIM": 4, "MAE": 4, "IE": 3, "EPE": 3}  # decimals shown; two for others
 SHOWN = 384  # pixels: smaller pictures are enlarged to this width at least
 LOSSLESS = 192 * 128  # pixels: pictures up to this size are kept as PNG
 MOST_CLIPS, MOST_POINTS = 64, 400
@@ -137,7 +137,7 @@ def clips(protocol: str, scores: dict[str, dict]) -> str:
 
 
 def _text(metric: str, values: dict) -> str:
-    return f"{values[metric]:.{DIGITS.get(metric, 2)}f}" if metric in values else "—"
+    return f"{values[metric]:.{tables.DIGITS.get(metric, 2)}f}" if metric in values else "—"
 
 
 def _score(clip: str, metric: str, values: dict, ends: tuple) -> str:

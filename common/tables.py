@@ -20,6 +20,9 @@ COLUMNS = (
     "date", "seconds",
 )  # fmt: skip
 DASH = "—"
+DIGITS = {  # decimals of metrics; two of others
+    "SSIM": 4, "MAE": 4, "IE": 3, "EPE": 3, "loss": 4, "image losses": 4, "regularisation": 4,
+}  # fmt: skip
 
 
 def read(paper: str) -> list[dict[str, str]]:
@@ -76,7 +79,7 @@ def markdown(rows: list[dict[str, str]]) -> str:
 
 def cell(row: dict[str, str], what: str) -> str:
     """A row's "published", "measured" or "delta" with the metric's digits; a published one with those it came with."""
-    digits = {"SSIM": 4, "IE": 3, "EPE": 3}.get(row["metric"], 2)
+    digits = DIGITS.get(row["metric"], 2)
     if what == "published":
         digits = min(digits, len(row["published"].partition(".")[2]))
     sign = "+" if what == "delta" else ""

@@ -78,7 +78,7 @@ GOPRO = {
 # A run of minutes on a CPU, on clips that the project makes; the exact flows that come with them are the labels.
 TINY = {
     "network": "IFRNet_tiny", "total_batch": 8, "crop": 64, "max_steps": 1000, "learning_rate": 1e-3,
-    "valid_every_epoch": 5, "augment_large": 0.0, "thread_num": 1,
+    "valid_every_epoch": 5, "write_log_every_step": 20, "augment_large": 0.0, "thread_num": 1,
 }  # fmt: skip
 PRESETS = {
     "IFRNet_Vimeo90K": Config(),

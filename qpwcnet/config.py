@@ -139,7 +139,7 @@ TINY = {
     "filters": (16, 16, 24, 32, 48), "activation": "hard_swish", "init": "kaiming", "flow_order": "fixed",
     "scale_size": (4, 6), "input_shape": (64, 96), "augment": False, "learning_rate": 1.5e-3,
     "milestones": (0.5, 0.65, 0.8, 0.9, 0.95), "clip_factor": 0.0, "total_batch": 4, "thread_num": 1,
-    "valid_every_epoch": 2, "write_log_every_step": 60, "save_every_step": 60,
+    "valid_every_epoch": 2, "write_log_every_step": 20, "save_every_step": 60,
 }  # fmt: skip
 TINY_FLOW = TINY | {"task": "flow", "data": "chairs", "valid_data": "chairs", "loss": "l2"}
 PRESETS = {

@@ -107,7 +107,7 @@ def _tiny(degradation: str) -> Config:
     return Config(
         channels=16, blocks_before=2, blocks_after=4, data=f"vimeo_{degradation}", valid_data=f"vimeo_{degradation}",
         steps=800, milestones=(0.6, 0.8), learning_rate=1e-3, weight_decay=0.0, total_batch=8, crop=16, thread_num=1,
-        valid_every_step=100, save_every_step=50,
+        valid_every_step=100, write_log_every_step=20, save_every_step=50,
     )  # fmt: skip
 
 

@@ -135,7 +135,7 @@ def _tiny(network: str, data: str, steps: int, total_batch: int) -> Config:
     return Config(
         network=network, data=data, stages=("joint",), steps=(steps,), learning_rates=(1e-3,),
         milestones=(steps * 3 // 5, steps * 4 // 5), total_batch=total_batch, crop=64, flip=True, thread_num=1,
-        weight_decay=0.0, valid_samples=0, valid_every_step=100, save_every_step=50,
+        weight_decay=0.0, valid_samples=0, valid_every_step=100, write_log_every_step=20, save_every_step=50,
     )  # fmt: skip
 
 
