@@ -183,18 +183,12 @@ def measure(run: Run, options, state) -> dict:
 
 
 def typed(words: list[str], options) -> str:
-    """A command as a user would type it: clips in the data root, the usual places not told."""
-    text = " ".join(["python", *words])
-    for place, told in {
-        f" --log_root {Path(options.log_root, 'tables/long')}": "",
-        f" --log_root {Path(options.log_root, 'tables/short')}": "",
-        f" --device {options.device}": "",
-        f"{Path(options.log_root, 'tables')}/": "datasets/",
-        f" --data_root {Path(options.data_root)}": "",
-        f"{ROOT}/": "",
-    }.items():
-        text = text.replace(place, told)
-    return text
+    """A command as a user would type it: clips in the data root, runs in ./logs."""
+    text, logs = " ".join(["python", *words]), Path(options.log_root, "tables")
+    for tier in ("long", "short"):
+        text = text.replace(f" --log_root {logs / tier}", "").replace(f"{logs / tier}/", "logs/")
+    text = text.replace(f"{logs}/", "datasets/").replace(f" --data_root {Path(options.data_root)}", "")
+    return text.replace(f" --device {options.device}", "").replace(f"{ROOT}/", "")
 
 
 def execute(script: str, argv: list[str]) -> list[str]:
