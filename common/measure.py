@@ -91,7 +91,7 @@ def lacking(run: Run, data_root: str) -> tuple[str, set[str]]:
     paper = importlib.import_module(f"{run.paper}.tables")
     if not run.checkpoint:
         train = f": train them (`python {paper.COMMAND} --is_train --config {run.preset}`)" if run.preset else ""
-        return f"no weights that can be loaded were published{train}", set()
+        return f"no weights of it that this project loads were published{train}", set()
     faults, clips = [], set()
     if run.data != "synthetic":
         folder = paper.folder(run.data)

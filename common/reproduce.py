@@ -162,18 +162,39 @@ def reproduce(options) -> int:
             print(f"{run.title}: would be measured")
         return 0
     state = State(Path(options.log_root, "tables/state.json"), options.fresh)
+    try:
+        outcomes, off = _measure(rows, todo, state, options)
+    finally:
+        tables.write()  # also after Ctrl-C: what is finished is in the csv files already
+    for paper, own in rows.items():
+        print(f"\n{paper}\n{tables.markdown(own)}")
+    everything = {paper: tables.read(paper) for paper in tables.PAPERS}
+    head = {"commit": measure.commit(), "versions": measure.versions(), "device": measure.device_name(options.device)}
+    head["date"] = datetime.date.today().isoformat()
+    report.write(ROOT / "results", everything, outcomes, todo.missing, head)
+    print(f"\nreport: {ROOT / 'results/report.html'}")
+    for line in off:
+        print(f"off: {line}", file=sys.stderr)
+    return 1 if off else 0
+
+
+def _measure(rows: dict[str, list[dict[str, str]]], todo: Plan, state: State, options) -> tuple[list[dict], list[str]]:
+    """Do what is planned; each run's rows are written when it is finished.
+
+    Returns:
+        What came out of the runs, and a line for everything that is off.
+    """
     costs = {run: _cost(rows[run.paper], run) for run in todo.ready}
-    off, outcomes = [], []
+    outcomes, off = [], []
     bar = tqdm(total=round(sum(costs.values())), unit="s", desc="rows", disable=None, bar_format=BAR)
     with bar, FILES.keeping(KEPT):
         for number, run in enumerate(todo.ready, 1):
-            left = sum(costs[other] for other in todo.ready[number - 1 :]) / 60
+            left, part = sum(costs[other] for other in todo.ready[number - 1 :]) / 60, todo.parts.get(run)
             tqdm.write(f"[{number}/{len(todo.ready)}, {left:.0f} min left] {run.title}", file=sys.stdout)
             try:
-                outcome = _outcome(run, state, options, todo.parts.get(run))
+                outcome = _outcome(run, state, options, part)
                 outcomes.append(outcome)
-                filled = fill(rows[run.paper], run, outcome, todo.parts.get(run))
-                off += [_told(row) for row in filled if tables.off(row)]
+                off += [_told(row) for row in fill(rows[run.paper], run, outcome, part) if tables.off(row)]
             except Exception as error:
                 if options.debug:
                     raise
@@ -183,17 +204,7 @@ def reproduce(options) -> int:
                 off += [line] if run.data == "synthetic" else []
             tables.write_rows(run.paper, rows[run.paper])
             bar.update(round(costs[run]))
-    for paper, own in rows.items():
-        print(f"\n{paper}\n{tables.markdown(own)}")
-    tables.write()
-    everything = {paper: tables.read(paper) for paper in tables.PAPERS}
-    head = {"commit": measure.commit(), "versions": measure.versions(), "device": measure.device_name(options.device)}
-    head["date"] = datetime.date.today().isoformat()
-    report.write(ROOT / "results", everything, outcomes, todo.missing, head)
-    print(f"\nreport: {ROOT / 'results/report.html'}")
-    for line in off:
-        print(f"off: {line}", file=sys.stderr)
-    return 1 if off else 0
+    return outcomes, off
 
 
 def _outcome(run: Run, state: State, options, part: set[str] | None) -> dict:

@@ -185,7 +185,7 @@ def test_every_row_without_data_says_how_to_get_it(tmp_path):
         text, clips = measure.lacking(what, str(tmp_path))
         assert clips == set()
         assert (text == "") is (what.data == "synthetic")
-        assert not text or "`python " in text or "no weights that can be loaded were published" in text
+        assert not text or "`python " in text or "no weights of it that this project loads" in text
         for command in text.split("`python datasets/")[1:]:
             assert (measure.ROOT / "datasets" / command.split("`")[0].split(" ")[0]).is_file()
 
