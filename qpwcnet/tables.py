@@ -55,5 +55,5 @@ def trained(preset: str) -> list[str]:
 
 def export_faults() -> list[str]:
     """What an int8 file needs that is not installed."""
-    lacking = [name for name in ("onnx", "onnxscript", "onnxruntime") if importlib.util.find_spec(name) is None]
+    lacking = [name for name in ("onnx", "onnxruntime") if importlib.util.find_spec(name) is None]
     return [f"no {', '.join(lacking)} (pip install -e .[export])"] if lacking else []
