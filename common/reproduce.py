@@ -210,7 +210,8 @@ def _measure(rows: dict[str, list[dict[str, str]]], todo: Plan, state: State, op
 def _outcome(run: Run, state: State, options, part: set[str] | None) -> dict:
     """What a run measures, or measured before under the same conditions."""
     files = [path for path in [ROOT / "ckpt" / run.checkpoint] if path.is_file()]
-    where = [str(Path(options.data_root).resolve()), measure.device_name(options.device), str(sorted(part or ()))]
+    root = "" if run.data == "synthetic" else str(Path(options.data_root).resolve())
+    where = [root, measure.device_name(options.device), str(sorted(part or ()))]
     key, version = " | ".join(run), " ".join([measure.fingerprint(run.paper, *files), *where])
     known = state.outcomes.get(key)
     if known and known["version"] == version and not state.fresh:
