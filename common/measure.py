@@ -173,10 +173,13 @@ def measure(run: Run, options, state) -> dict:
         log_root = words[words.index("--log_root") + 1]
         curves = max(map(str, Path(log_root).rglob("metrics.jsonl")), key=os.path.getmtime, default="")
     folder, values = scores.result_folder(lines), scores.totals(lines)
+    shown = dict(paper.PICTURES)
+    if run.checkpoint == "none":
+        shown.pop("result", None)  # it is the input
     return {
         "values": {" ".join(key): value for key, value in values.items()},
         "clips": scores.clip_means(folder, dict.fromkeys(protocol for protocol, _ in values)),
-        "pictures": pictures(folder, paper.PICTURES),
+        "pictures": pictures(folder, shown),
         "curves": curves,
         "command": " && ".join(typed(words, options) for words in todo),
     }

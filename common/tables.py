@@ -82,7 +82,7 @@ def cell(row: dict[str, str], what: str) -> str:
     digits = DIGITS.get(row["metric"], 2)
     if what == "published":
         digits = min(digits, len(row["published"].partition(".")[2]))
-    sign = "+" if what == "delta" else ""
+    sign = "+z" if what == "delta" else ""  # no negative zero
     return f"{float(row[what]):{sign}.{digits}f}" if row[what] else DASH
 
 
