@@ -77,7 +77,7 @@ def add_run_arguments(parser: argparse.ArgumentParser, place: str) -> None:
 
 
 def check_run_options(options: argparse.Namespace) -> None:
-    """Refuse values of `add_run_arguments` and `add_common_arguments` that no paper takes.
+    """Refuse values of `add_run_arguments` and `add_common_arguments` that no paper takes, or not together.
 
     Raises:
         UsageError: one of them.
@@ -86,6 +86,10 @@ def check_run_options(options: argparse.Namespace) -> None:
         raise UsageError(f"--tile {options.tile}: expected a side in pixels")
     if options.resume not in (None, "auto") and not options.resume.isdigit():
         raise UsageError(f"-r {options.resume}: expected an epoch number or auto")
+    for name in ("ckpt_name", "ckpt_epoch", "ckpt_sc"):
+        value = getattr(options, name)
+        if options.is_train and value is not None and value is not False:  # epoch 0 is one
+            raise UsageError(f"--{name} goes with testing; -r resumes a training")
 
 
 def check_run_name(mode: str) -> None:

@@ -205,9 +205,8 @@ def parse(argv: list[str]) -> tuple[argparse.Namespace, Config]:
         raise cli.UsageError("BIMNet alone deblurs nothing: --input and --data random need a PVDNet")
     if options.is_train and config.data == "random":
         raise cli.UsageError("--data random has no sharp frames: train on DVD or nah")
-    selected = [
-        f"--{name}" for name in ("ckpt_name", "ckpt_abs_name", "ckpt_epoch", "ckpt_sc") if getattr(options, name)
-    ]
-    if options.is_train and selected:
-        raise cli.UsageError(f"{selected[0]} goes with testing; -r resumes a training, --set BIMNet_ckpt= loads BIMNet")
+    if options.is_train and options.ckpt_abs_name:
+        raise cli.UsageError(
+            "--ckpt_abs_name goes with testing; -r resumes a training, --set BIMNet_ckpt= loads BIMNet"
+        )
     return options, config

@@ -142,6 +142,7 @@ def test_unknown_flags(capsys, given, near):
         ("--is_train --data gopro --config IFRNet_Vimeo90K", "no flow labels: add --set distill=false"),
         ("--is_train --input a --output b --multi 2", "--is_train and --input do not go together"),
         ("--is_train --blend", "--blend has no network"),
+        ("--is_train --ckpt_epoch 0", "--ckpt_epoch goes with testing; -r resumes a training"),
         ("--input a --multi 2", "--output goes with --input"),
         ("--output a", "--output goes with --input"),
         ("--export onnx", "--output goes with --input and with --export"),
