@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from web import serve
 
 from common import cost
 
@@ -53,3 +54,18 @@ def real_data():
     if not folder.is_dir():
         pytest.skip(f"no real clips at {folder}")
     return folder
+
+
+@pytest.fixture(scope="module")
+def _server():
+    """A web server for the tests of a module."""
+    with serve() as web:
+        yield web
+
+
+@pytest.fixture
+def web(_server):
+    """The server, which has been asked nothing yet."""
+    _server.answers.clear()
+    _server.asked.clear()
+    return _server

@@ -1,10 +1,13 @@
 """Command lines in processes of their own: started, sabotaged, launched several at once."""
 
+import importlib.util
 import os
 import signal
 import subprocess
+import sys
 from pathlib import Path
 
+import pytest
 import torch
 import warm
 
@@ -20,6 +23,16 @@ KILL_BEFORE_LIST = (
     + "C._write = lambda *a: (count.append(1), die() if len(count) == 3 else old(*a))"
 )
 KILLED = -signal.SIGKILL
+
+
+def dataset_script(name: str):
+    """A script of datasets/, which is no package, as a module."""
+    spec = importlib.util.spec_from_file_location(name, ROOT / "datasets" / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "path", list(sys.path))
+        spec.loader.exec_module(module)
+    return module
 
 
 def program(paper: str) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from web import ranged, reply, serve
+from web import ranged, reply
 
 from common import checkpoint, checkpoints, cli, download
 from common.checkpoints import PAPERS, Entry, entries
@@ -26,19 +26,6 @@ from toflow.model import FORMS, SPyNet, TOFlow
 GOLDENS = Path(__file__).parent / "goldens"
 DATA = b"\x80" + bytes(range(1, 200)) * 9
 SHA = hashlib.sha256(DATA).hexdigest()
-
-
-@pytest.fixture(scope="module")
-def _server():
-    with serve() as web:
-        yield web
-
-
-@pytest.fixture
-def web(_server):
-    _server.answers.clear()
-    _server.asked.clear()
-    return _server
 
 
 @pytest.fixture(autouse=True)

@@ -17,19 +17,6 @@ WRONG = DATA[::-1]
 FAST = {"timeout": 5.0, "retries": 1}
 
 
-@pytest.fixture(scope="module")
-def _server():
-    with serve() as web:
-        yield web
-
-
-@pytest.fixture
-def web(_server):
-    _server.answers.clear()
-    _server.asked.clear()
-    return _server
-
-
 @pytest.fixture(autouse=True)
 def _small_and_offline(tmp_path, monkeypatch):
     """Small chunks, no waiting, no proxy of this machine, an empty folder."""

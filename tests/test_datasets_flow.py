@@ -1,13 +1,12 @@
 """The script that checks the sets with known flow, and the clips in KITTI's layout."""
 
-import importlib.util
 import json
-import sys
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from runs import dataset_script
 
 from common import cli
 from common.flow_io import read_flow, write_flow
@@ -18,17 +17,7 @@ SCRIPT = Path(__file__).parent.parent / "datasets/prepare_flow.py"
 HEIGHT, WIDTH = 32, 48
 
 
-def load():
-    """The script, which is in no package, as a module."""
-    spec = importlib.util.spec_from_file_location("prepare_flow", SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "path", list(sys.path))
-        spec.loader.exec_module(module)
-    return module
-
-
-script = load()
+script = dataset_script("prepare_flow")
 
 
 @pytest.fixture

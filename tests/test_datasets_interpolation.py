@@ -1,14 +1,13 @@
 """The script that checks the test sets of frame interpolation and decodes Adobe240."""
 
 import dataclasses
-import importlib.util
 import json
 import os
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from runs import dataset_script
 
 from common import cli
 from common.image import list_frames, read_image, write_image
@@ -19,17 +18,7 @@ from ifrnet.sets import ADOBE240, GOPRO, SNU_FILM, find_samples, missing_part
 SCRIPT = Path(__file__).parent.parent / "datasets/prepare_interpolation.py"
 
 
-def load():
-    """The script, which is in no package, as a module."""
-    spec = importlib.util.spec_from_file_location("prepare_interpolation", SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "path", list(sys.path))
-        spec.loader.exec_module(module)
-    return module
-
-
-script = load()
+script = dataset_script("prepare_interpolation")
 WHOLE = dict(script.SETS)
 
 
@@ -128,12 +117,7 @@ def test_published_numbers():
     assert [WHOLE[name].size for name in ("ucf101", "gopro")] == [(256, 256), (1280, 720)]
     assert script.SETS["ucf101"].counts == {"folders": 379}
     assert sum(script.SETS["snu_film"].counts.values()) == 4 * 310
-    prepare_nah = SCRIPT.with_name("prepare_nah.py")
-    spec = importlib.util.spec_from_file_location("prepare_nah", prepare_nah)
-    nah = importlib.util.module_from_spec(spec)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "path", list(sys.path))
-        spec.loader.exec_module(nah)
+    nah = dataset_script("prepare_nah")
     assert (tuple(nah.TRAIN), nah.TEST) == (GOPRO["train"], GOPRO["test"])
     averaged = sum(int(name.split("_")[1]) * count for name, count in nah.TRAIN.items())
     assert {name.split("_")[1] for name in nah.TEST} == {"11"}

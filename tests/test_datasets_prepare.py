@@ -1,7 +1,6 @@
 """The scripts that lay out and check the downloaded sets."""
 
 import dataclasses
-import importlib.util
 import os
 import subprocess
 import sys
@@ -9,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from runs import dataset_script
 
 from common import cli
 from common.image import read_image, write_image
@@ -17,19 +17,7 @@ from pvdnet import prepare
 ROOT = Path(__file__).parent.parent
 
 
-def script(name):
-    """A script of datasets/, which is no package, as a module."""
-    spec = importlib.util.spec_from_file_location(name, ROOT / "datasets" / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    before = list(sys.path)
-    try:
-        spec.loader.exec_module(module)
-    finally:
-        sys.path[:] = before
-    return module
-
-
-dvd, nah = script("prepare_dvd"), script("prepare_nah")
+dvd, nah = dataset_script("prepare_dvd"), dataset_script("prepare_nah")
 
 
 def run(module, capsys, *argv):

@@ -1,6 +1,5 @@
 """Procedural clips: what they are (common/synthetic.py), and how they are written (datasets/make_synthetic.py)."""
 
-import importlib.util
 import json
 import os
 import subprocess
@@ -10,6 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from runs import dataset_script
 
 from common.flow_io import read_flow
 from common.image import read_image
@@ -20,17 +20,7 @@ SCRIPT = Path(__file__).parent.parent / "datasets" / "make_synthetic.py"
 HEIGHT, WIDTH = 96, 160
 
 
-def load():
-    """The script, which is in no package, as a module."""
-    spec = importlib.util.spec_from_file_location("make_synthetic", SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "path", list(sys.path))
-        spec.loader.exec_module(module)
-    return module
-
-
-script = load()
+script = dataset_script("make_synthetic")
 
 
 def make(root, *options):

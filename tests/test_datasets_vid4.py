@@ -2,7 +2,6 @@
 
 import dataclasses
 import hashlib
-import importlib.util
 import json
 import os
 import shutil
@@ -14,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from runs import dataset_script
 
 import tdan.sets
 import toflow.sets
@@ -31,19 +31,7 @@ PIXELS = {
 }
 
 
-def script(name):
-    """A script of datasets/, which is no package, as a module."""
-    spec = importlib.util.spec_from_file_location(name, ROOT / "datasets" / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    before = list(sys.path)
-    try:
-        spec.loader.exec_module(module)
-    finally:
-        sys.path[:] = before
-    return module
-
-
-vid4, spmcs, synthetic = (script(name) for name in ("prepare_vid4", "prepare_spmcs", "make_synthetic"))
+vid4, spmcs, synthetic = (dataset_script(name) for name in ("prepare_vid4", "prepare_spmcs", "make_synthetic"))
 PUBLISHED = vid4.VID4
 
 

@@ -1,6 +1,5 @@
 """The script that checks Vimeo-90K, labels it with flow and degrades it, and the teacher behind the labels."""
 
-import importlib.util
 import json
 import os
 import shutil
@@ -14,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from runs import dataset_script
 
 from common import checkpoint, cli
 from common.flow_io import read_flow, write_flow
@@ -28,12 +28,7 @@ ROOT = Path(__file__).parent.parent
 @pytest.fixture(scope="module")
 def vimeo():
     """datasets/prepare_vimeo90k.py, which is in no package, as a module."""
-    spec = importlib.util.spec_from_file_location("prepare_vimeo90k", ROOT / "datasets/prepare_vimeo90k.py")
-    module = importlib.util.module_from_spec(spec)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "path", list(sys.path))
-        spec.loader.exec_module(module)
-    return module
+    return dataset_script("prepare_vimeo90k")
 
 
 @pytest.fixture(scope="module")
