@@ -13,6 +13,7 @@ import time
 import urllib.error
 import urllib.request
 import zipfile
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -22,6 +23,8 @@ from tqdm import tqdm
 CHUNK = 1 << 18
 LIMIT = 2 << 30  # bytes; no published file comes near, and a server that never ends must not fill the disk
 PAUSE = 1.0  # seconds before the second try, twice as many before the next
+# What zipfile raises over a damaged zip; NotImplementedError: an unknown packing, RuntimeError: a password.
+BROKEN_ZIP = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError)
 AGAIN = (408, 425, 429, 500, 502, 503, 504)  # what a server answers that may answer otherwise in a moment
 
 
@@ -130,7 +133,7 @@ def extract(archive: Path, name: str, path: Path, *, sha256: str | None = None, 
                 raise ValueError(f"{archive}: {name} has {members[0].file_size} bytes, expected at most {LIMIT}")
             with opened.open(members[0]) as source, part.open("wb") as target:
                 shutil.copyfileobj(source, target, CHUNK)
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError) as error:  # also of packings unknown here
+    except BROKEN_ZIP as error:
         _drop(part)
         raise ValueError(f"{archive}: broken zip ({error})") from error
     if fault := fault_of(part, sha256, size):

@@ -287,7 +287,11 @@ def test_zips_that_are_refused(monkeypatch):
             download.extract(archive(**members), "w.pth", FILE, sha256=SHA)
     broken = bytearray(archive(**{"w.pth": DATA}).read_bytes())
     broken[60:70] = bytes(10)
-    for data in (bytes(broken), broken[:-30], b"no zip"):
+    with zipfile.ZipFile("w.zip", "w", zipfile.ZIP_DEFLATED) as packed:
+        packed.writestr("w.pth", DATA)
+    unpackable = bytearray(Path("w.zip").read_bytes())
+    unpackable[30 + len("w.pth")] = 0xFF  # behind the header: no kind of block that there is
+    for data in (bytes(broken), broken[:-30], unpackable, b"no zip"):
         Path("w.zip").write_bytes(data)
         with pytest.raises(ValueError, match=r"w\.zip: broken zip"):
             download.extract(Path("w.zip"), "w.pth", FILE, sha256=SHA)
