@@ -16,10 +16,10 @@ help:  ## list the targets
 setup: .venv/.done  ## make .venv with the tested versions and this package in editable form
 
 test: .venv/.done  ## run the tests on all cores (under 10 minutes on 2)
-	$(PY) tests/shared_run.py -q
+	$(PY) tests/helpers/shared_run.py -q
 
 reproduce-tables: .venv/.done  ## measure every row whose data and weights are here; ARGS="--quick" for the short part
-	$(PY) -m common.reproduce $(ARGS)
+	$(PY) -m common.tables.reproduce $(ARGS)
 
 tables: .venv/.done  ## write the tables of the READMEs from the csv files
 	$(PY) -m common.tables write

@@ -1,5 +1,5 @@
 """What the papers share: operators, files, metrics, protocols, the plumbing of training. Imports no paper."""
 
-from common.memory import keep_freed_memory
+from common.malloc import keep_freed_memory
 
 keep_freed_memory()

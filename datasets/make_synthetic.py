@@ -19,8 +19,8 @@ if not __package__:
 import cv2
 from tqdm import tqdm
 
-from common.image import write_bytes
-from common.synthetic_sets import LAYOUTS, Clip
+from common.media.image import write_bytes
+from common.sets.synthetic_layouts import LAYOUTS, Clip
 
 VERSION = 1  # raise it whenever the same parameters give other pixels
 MARKER = ".synthetic"

@@ -10,8 +10,9 @@ from pathlib import Path
 if not __package__:
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
-from common import cli, filesets
-from common.filesets import FileSet, Item, Listing
+from common import cli
+from common.sets import file_lists
+from common.sets.file_lists import FileSet, Item, Listing
 
 SINTEL = """MPI Sintel (Butler et al., ECCV 2012): rendered frames in two passes and their flow, 1024x436.
 
@@ -67,8 +68,8 @@ THINGS = """FlyingThings3D (Mayer et al., CVPR 2016): rendered objects on random
 
 def main(argv: list[str]) -> int:
     """Do what the flags say; returns the exit code, 1 if a fault was found."""
-    parser = filesets.parser("Check a set with known flow; without --check, tell what to download.", SETS)
-    return filesets.run(parser.parse_args(argv), SETS, __file__)
+    parser = file_lists.parser("Check a set with known flow; without --check, tell what to download.", SETS)
+    return file_lists.run(parser.parse_args(argv), SETS, __file__)
 
 
 # What the folders hold

@@ -17,14 +17,15 @@ if not __package__:
 import cv2
 import numpy as np
 
-from common import cli, filesets
+from common import cli
 from common.cli import UsageError
-from common.filesets import FileSet, Item, Listing
-from common.image import list_frames, read_image, write_image
-from common.interrupt import StopRequest
-from common.jobs import run_jobs
-from common.video import open_clip
-from common.vimeo import MARKER
+from common.media.image import list_frames, read_image, write_image
+from common.media.video_reader import open_clip
+from common.sets import file_lists
+from common.sets.file_lists import FileSet, Item, Listing
+from common.sets.resumable_jobs import run_jobs
+from common.sets.vimeo90k import MARKER
+from common.stop_request import StopRequest
 from ifrnet.sets import ADOBE240, GOPRO, GROUP, SNU_FILM, Sample, find_samples
 
 VIDEO_SUFFIXES = (".mp4", ".mov", ".m4v", ".avi", ".mkv", ".webm")
@@ -115,7 +116,7 @@ IFRNet's test list was never published. These 8 are MMEditing's, so its numbers 
 
 def main(argv: list[str]) -> int:
     """Do what the flags say; returns the exit code, 1 if a fault was found."""
-    parser = filesets.parser("Check a test set of frame interpolation; without --check, tell what to download.", SETS)
+    parser = file_lists.parser("Check a test set of frame interpolation; without --check, tell what to download.", SETS)
     parser.add_argument("--source", type=Path, help="adobe240: folder of its videos, to decode; what is there stays")
     parser.add_argument("--all", action="store_true", help="with --source: every video, not only the 8 of the test")
     options = parser.parse_args(argv)
@@ -127,7 +128,7 @@ def main(argv: list[str]) -> int:
         code = decode(options.source, options.root / "Adobe240", options.all, options.workers)
         if code or not options.check:
             return code
-    return filesets.run(options, SETS, __file__)
+    return file_lists.run(options, SETS, __file__)
 
 
 # What the folders hold

@@ -18,12 +18,12 @@ import cv2
 
 from common import cli
 from common.cli import UsageError
-from common.degrade import average_blur
-from common.image import list_frames, read_clip, write_image
-from common.interrupt import StopRequest
-from common.jobs import claim, run_jobs
+from common.degrade.operators import average_blur
+from common.media.image import list_frames, read_clip, write_image
+from common.sets.resumable_jobs import claim, run_jobs
+from common.stop_request import StopRequest
 from pvdnet import prepare
-from pvdnet.data import folders_under
+from pvdnet.samples import folders_under
 
 TRAIN = {
     "GOPR0372_07_00": 100,

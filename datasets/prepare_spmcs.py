@@ -12,8 +12,9 @@ from pathlib import Path
 if not __package__:
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
-from common import cli, prepare_clips
-from common.clipsets import ClipSet, Facts
+from common import cli
+from common.sets import prepare_vid4_spmcs
+from common.sets.vid4_spmcs import ClipSet, Facts
 
 INSTRUCTIONS = """SPMCS-30, 30 clips for testing x4 super-resolution, of 31 frames and 960x540 pixels each.
 
@@ -37,7 +38,7 @@ SPMCS = ClipSet(folder="SPMCS", instructions=INSTRUCTIONS, count=30, clips={}, a
 
 def main(argv: list[str]) -> int:
     """Do what the flags say; returns the exit code."""
-    return prepare_clips.main(argv, SPMCS)
+    return prepare_vid4_spmcs.main(argv, SPMCS)
 
 
 if __name__ == "__main__":

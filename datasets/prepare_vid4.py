@@ -12,8 +12,9 @@ from pathlib import Path
 if not __package__:
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
-from common import cli, prepare_clips
-from common.clipsets import ClipSet, Facts
+from common import cli
+from common.sets import prepare_vid4_spmcs
+from common.sets.vid4_spmcs import ClipSet, Facts
 
 INSTRUCTIONS = """Vid4, 4 clips for testing x4 super-resolution: calendar, city, foliage, walk; 171 frames.
 
@@ -50,7 +51,7 @@ VID4 = ClipSet(
 
 def main(argv: list[str]) -> int:
     """Do what the flags say; returns the exit code."""
-    return prepare_clips.main(argv, VID4)
+    return prepare_vid4_spmcs.main(argv, VID4)
 
 
 if __name__ == "__main__":

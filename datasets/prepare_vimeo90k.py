@@ -26,15 +26,14 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from common import checkpoint, cli
+from common import cli
+from common.checkpoints import checkpoint_file
 from common.cli import UsageError
-from common.degradations import NOISE, VERSION
-from common.distributed import choose_device
-from common.flow_io import FLO_MAGIC, write_flow
-from common.interrupt import StopRequest
-from common.jobs import claim, run_jobs
-from common.liteflownet import LiteFlowNet, estimate_flow
-from common.vimeo import (
+from common.degrade.by_name import NOISE, VERSION
+from common.media.flow_file import FLO_MAGIC, write_flow
+from common.ops.liteflownet import LiteFlowNet, estimate_flow
+from common.sets.resumable_jobs import claim, run_jobs
+from common.sets.vimeo90k import (
     DEGRADED,
     SETS,
     VimeoSet,
@@ -46,6 +45,8 @@ from common.vimeo import (
     read_frame,
     read_list,
 )
+from common.stop_request import StopRequest
+from common.training.distributed import choose_device
 
 SEED = 1234  # of the noise: that of toflow's presets
 LABELS = {"flow_t0.flo": "im1.png", "flow_t1.flo": "im3.png"}  # each from im2 to this frame
@@ -205,7 +206,7 @@ def label(folder: Path, vimeo: VimeoSet, options) -> int:
     """
     device, jobs = choose_device(options.device), label_jobs(folder, vimeo)
     network = LiteFlowNet(half_pixel_warp=True)
-    checkpoint.load_strict(network, checkpoint.load(options.weights), options.weights)
+    checkpoint_file.load_strict(network, checkpoint_file.load(options.weights), options.weights)
     network.to(device).eval()
     with options.weights.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()

@@ -5,9 +5,9 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from common import checkpoint
-from common.ckpt_manager import CheckpointManager
-from common.liteflownet import LiteFlowNet
+from common.checkpoints import checkpoint_file
+from common.checkpoints.run_checkpoints import CheckpointManager
+from common.ops.liteflownet import LiteFlowNet
 from ifrnet.config import preset
 from ifrnet.model import SIZES, IFRNet
 
@@ -30,7 +30,7 @@ def adapt(value: object, source: str | Path) -> tuple[dict[str, Tensor], str]:
     """
     if isinstance(value, dict):
         value = next((value[key] for key in WRAPPERS if isinstance(value.get(key), dict)), value)
-    state = checkpoint.state_dict(value, source)
+    state = checkpoint_file.state_dict(value, source)
     if any(key.startswith("generator.") for key in state):
         state = {key: tensor for key, tensor in state.items() if not key.startswith(IGNORED)}
         state = {key.removeprefix("generator."): tensor for key, tensor in state.items()}
@@ -52,13 +52,13 @@ def load_network(path: str | Path, size: str | None = None) -> IFRNet:
     Raises:
         ValueError: another size, or tensors missing, unexpected or of another shape.
     """
-    state, found = adapt(checkpoint.load(path), path)
+    state, found = adapt(checkpoint_file.load(path), path)
     if size not in (None, found):
         raise ValueError(
             f"{path}: holds {found}, but {size} was asked for; choose --config or --ckpt_abs_name to match"
         )
     network = IFRNet(found)
-    checkpoint.load_strict(network, state, path)
+    checkpoint_file.load_strict(network, state, path)
     return network.eval()
 
 
@@ -72,10 +72,10 @@ def read(path: str | Path, config: str = "") -> nn.Module:
     Raises:
         ValueError: it is of neither network, or of another size.
     """
-    state = checkpoint.load(path)
+    state = checkpoint_file.load(path)
     if isinstance(state, dict) and any("moduleFeatures." in key for key in state):
         network = LiteFlowNet(half_pixel_warp=True)
-        checkpoint.load_strict(network, state, path)
+        checkpoint_file.load_strict(network, state, path)
         return network.eval()
     return load_network(path, preset(config).network if config else None)
 

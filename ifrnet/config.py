@@ -14,7 +14,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from common import cli
-from common.protocols import INTERPOLATION
+from common.scoring.protocols import INTERPOLATION
 from ifrnet.model import MULTIPLE, SIZES, multiple_of
 from ifrnet.sets import SETS, TRAINING_SETS
 

@@ -18,13 +18,13 @@ import torch.nn.functional as F
 from torch import Tensor
 from tqdm import tqdm
 
-from common import distributed, runlog
-from common.amp import autocast
-from common.image import read_clip, to_uint8, write_image
-from common.pad import pad_centred
-from common.protocols import INTERPOLATION, InterpolationProtocol
-from common.scores import SMALLEST, ahead, published, text, total
-from common.scores import score_between as score
+from common.media.image import read_clip, to_uint8, write_image
+from common.ops.autocast import autocast
+from common.ops.pad import pad_centred
+from common.scoring.protocols import INTERPOLATION, InterpolationProtocol
+from common.scoring.score_frames import SMALLEST, ahead, published, text, total
+from common.scoring.score_frames import score_between as score
+from common.training import distributed, run_log
 from ifrnet.checkpoints import load
 from ifrnet.config import PRESETS, Config
 from ifrnet.model import TOGETHER, IFRNet, multiple_of
@@ -222,7 +222,7 @@ def _evaluate_set(network, path: Path | None, data: str, options, config: Config
         print(f"{path}: these weights ignore t, every result is that of t = 1/2; use ones of GoPro", file=sys.stderr)
     name = path.stem if path else "blend"
     results = Path(options.log_root, config.project, config.mode, "result", name)
-    folder = processes.broadcast(runlog.new_folder(results / data) if processes.is_main else None)
+    folder = processes.broadcast(run_log.new_folder(results / data) if processes.is_main else None)
     scores, error = {}, None
     try:
         for number, view in enumerate(dict.fromkeys(protocol.view for protocol in protocols)):

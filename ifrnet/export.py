@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor, nn
 
-from common import export as onnx_file
+from common.checkpoints import onnx_export as onnx_file
 from ifrnet.checkpoints import load
 from ifrnet.config import Config
 from ifrnet.model import IFRNet, multiple_of

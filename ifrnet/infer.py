@@ -12,11 +12,11 @@ from fractions import Fraction
 import torch
 from torch import Tensor
 
-from common.amp import autocast
-from common.distributed import choose_device
-from common.pad import pad_centred
-from common.retime import HALF, check_halves, halves, open_retimed, write_retimed
-from common.tile import tiled
+from common.media.frame_rate import HALF, check_halves, halves, open_retimed, write_retimed
+from common.ops.autocast import autocast
+from common.ops.pad import pad_centred
+from common.ops.tile import tiled
+from common.training.distributed import choose_device
 from ifrnet.checkpoints import load
 from ifrnet.config import Config
 from ifrnet.model import TOGETHER, IFRNet, multiple_of

@@ -18,8 +18,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from common.layout import fastest_layout
-from common.warp import backward_warp
+from common.ops.memory_format import fastest_layout
+from common.ops.warp import backward_warp
 
 MULTIPLE = 16  # the encoder halves four times
 TOGETHER = 8 * 256 * 448  # pixels of results worth computing at once; more takes memory and gains nothing

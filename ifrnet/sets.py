@@ -9,8 +9,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from common.image import list_frames
-from common.vimeo import list_clips
+from common.media.image import list_frames
+from common.sets.vimeo90k import list_clips
 
 SNU_FILM = tuple(f"snu_film_{level}" for level in ("easy", "medium", "hard", "extreme"))
 SETS = (

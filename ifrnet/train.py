@@ -15,18 +15,20 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from common import checkpoint, cost, distributed, runlog
-from common.amp import autocast
-from common.batches import Batches, Positions
+from common.checkpoints import checkpoint_file
 from common.cli import UsageError
-from common.flow_color import flow_to_image
-from common.interrupt import StopRequest
-from common.run_folder import RunFolder
+from common.media.flow_color import flow_to_image
+from common.ops import complexity
+from common.ops.autocast import autocast
+from common.stop_request import StopRequest
+from common.training import distributed, run_log
+from common.training.run_folder import RunFolder
+from common.training.sampling import Batches, Positions
 from ifrnet.checkpoints import load_network
 from ifrnet.config import Config
-from ifrnet.data import TestSamples, TrainingSamples, learning_rate
 from ifrnet.losses import training_losses
 from ifrnet.model import IFRNet
+from ifrnet.samples import TestSamples, TrainingSamples, learning_rate
 from ifrnet.sets import find_samples
 
 WORKERS = 16  # at most, where thread_num does not tell
@@ -105,7 +107,7 @@ class Run:
         self.optimizer = torch.optim.AdamW(self.network.parameters(), config.learning_rate, weight_decay=0)
         self.scaler = torch.amp.GradScaler(processes.device.type, enabled=config.amp == "fp16")
         self.step, self.position = 0, 0
-        self.log = runlog.RunLog(self.folder.path, processes.is_main)
+        self.log = run_log.RunLog(self.folder.path, processes.is_main)
         if saved is not None:
             self._restore(*saved)
         if config.compile:
@@ -114,7 +116,7 @@ class Run:
         self._describe()
 
     def _restore(self, weights: dict, state: dict, source: Path) -> None:
-        checkpoint.load_strict(self.network, weights, source)
+        checkpoint_file.load_strict(self.network, weights, source)
         self.optimizer.load_state_dict(state["optimizer"])
         self.scaler.load_state_dict(state["scaler"])
         self.step, self.position = state["step"], state["position"]
@@ -135,8 +137,8 @@ class Run:
             )
         if processes.is_main:
             log.text("config", config.to_json())
-            macs = cost.macs(lambda: IFRNet(config.network), *[(1, 3, 720, 1280)] * 2, (1,))
-            text = self.folder.describe(config.to_json(), (macs, cost.parameters(self.network)), self.step)
+            macs = complexity.macs(lambda: IFRNet(config.network), *[(1, 3, 720, 1280)] * 2, (1,))
+            text = self.folder.describe(config.to_json(), (macs, complexity.parameters(self.network)), self.step)
             log.say(text.rstrip())
             shutil.copy(Path(__file__).with_name("model.py"), self.folder.path / "model.py")
 
@@ -156,7 +158,7 @@ class Run:
         config, log = self.config, self.log
         bar = log.progress(self.max_steps, config.mode, "step")
         bar.update(self.step)
-        means, began = runlog.Means(), time.time()
+        means, began = run_log.Means(), time.time()
         while self.step < self.max_steps:
             try:
                 batch = next(batches)
@@ -172,7 +174,7 @@ class Run:
                 self._report("train", means.over(self.processes, values), time.time() - began)
                 if config.save_sample:
                     self._save_samples("train", 0, pictures(batch, outputs))
-                means, began = runlog.Means(), time.time()
+                means, began = run_log.Means(), time.time()
             if self.step % (self.steps_per_epoch * config.valid_every_epoch) == 0 or self.step == self.max_steps:
                 self._end_period()
             elif self.step % config.save_every_step == 0:
@@ -222,7 +224,7 @@ class Run:
     @torch.no_grad()
     def _validate(self) -> dict[str, float]:
         """Mean losses and PSNR of the test frames over all processes."""
-        means, shown = runlog.Means(), 0
+        means, shown = run_log.Means(), 0
         self.network.eval()
         for number in range(len(self.test)):
             batch = {key: value[None].to(self.processes.device) for key, value in self.test[number].items()}
@@ -262,7 +264,7 @@ class Run:
     def _save_samples(self, split: str, number: int, shown: dict) -> None:
         if self.processes.is_main:
             prefix = f"I{self.step:06}" + (f"_V{number:02}" if number else "")
-            runlog.save_samples(self.folder.path / "sample" / split, prefix, shown)
+            run_log.save_samples(self.folder.path / "sample" / split, prefix, shown)
             if number in (0, 1):  # one sample is enough for TensorBoard
                 for key, picture in shown.items():
                     self.log.picture(split, f"sample/{key}", picture, self.step)
@@ -299,4 +301,4 @@ def pictures(batch: dict[str, Tensor], outputs: dict[str, Tensor]) -> dict:
         flows = outputs[f"{name}_1"][:count].detach().float().cpu().permute(0, 2, 3, 1).numpy()
         colours = [torch.from_numpy(flow_to_image(flow)).permute(2, 0, 1) / 255 for flow in flows]
         shown[name] = torch.stack(colours)
-    return {key: runlog.grid(images[:count]) for key, images in shown.items()}
+    return {key: run_log.grid(images[:count]) for key, images in shown.items()}

@@ -1,6 +1,6 @@
 """The networks that `python -m common.bench` measures."""
 
-from common.liteflownet import LiteFlowNet
+from common.ops.liteflownet import LiteFlowNet
 from pvdnet.models.archs import PVDNet, PVDNet_large, PVDNet_small
 from pvdnet.models.deblurnet import DeblurNet
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 from torch import nn
 
-from common import checkpoint
-from common.liteflownet import LiteFlowNet
+from common.checkpoints import checkpoint_file
+from common.ops.liteflownet import LiteFlowNet
 from pvdnet.config import preset
 from pvdnet.models.deblurnet import DeblurNet
 
@@ -23,7 +23,7 @@ def read(path: str | Path, config: str = "") -> nn.Module:
     Raises:
         ValueError: it is of another network.
     """
-    state = checkpoint.state_dict(checkpoint.load(path), path)
+    state = checkpoint_file.state_dict(checkpoint_file.load(path), path)
     if not config:
         config = "config_BIMNet" if FIRST in state else "config_PVDNet_large" if LARGE in state else "config_PVDNet"
     settings = preset(config)
@@ -31,7 +31,7 @@ def read(path: str | Path, config: str = "") -> nn.Module:
         network = LiteFlowNet()
     else:
         network = DeblurNet(settings.network, settings.PV_ksize, with_BIMNet=settings.with_BIMNet)
-    checkpoint.load_strict(network, state, path)
+    checkpoint_file.load_strict(network, state, path)
     return network.eval()
 
 

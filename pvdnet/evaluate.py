@@ -9,16 +9,17 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from common import checkpoint, distributed, runlog
-from common.amp import autocast
-from common.ckpt_manager import CheckpointManager
-from common.image import to_uint8, write_image
-from common.metrics import psnr, ssim
-from common.protocols import PROTOCOLS
+from common.checkpoints import checkpoint_file
+from common.checkpoints.run_checkpoints import CheckpointManager
+from common.media.image import to_uint8, write_image
+from common.ops.autocast import autocast
+from common.scoring.metrics import psnr, ssim
+from common.scoring.protocols import PROTOCOLS
+from common.training import distributed, run_log
 from pvdnet.config import Config
-from pvdnet.data import Video, clip_frames, find_videos, validation_videos
 from pvdnet.koehler import koehler_scores
 from pvdnet.models.deblurnet import DeblurNet, compile_parts
+from pvdnet.samples import Video, clip_frames, find_videos, validation_videos
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ def protocol_scores(name: str, result: np.ndarray, gt: np.ndarray) -> tuple[floa
     """PSNR in dB and SSIM of one frame.
 
     Args:
-        name: a protocol of `common/protocols.py`: "pvdnet_code" or "pvdnet_paper".
+        name: a protocol of `common/scoring/protocols.py`: "pvdnet_code" or "pvdnet_paper".
         result: HxWx3 float, about [0, 1], as the network gives it.
         gt: HxWx3 uint8.
     """
@@ -65,7 +66,7 @@ def load_network(options, config: Config, device: torch.device) -> tuple[DeblurN
         return None, None
     path = selected_checkpoint(options, config)
     network = DeblurNet(config.network, config.PV_ksize, with_BIMNet=config.with_BIMNet)
-    checkpoint.load_strict(network, checkpoint.load(path), path)
+    checkpoint_file.load_strict(network, checkpoint_file.load(path), path)
     network.to(device).eval()
     if config.compile:
         compile_parts(network)
@@ -90,7 +91,7 @@ def evaluate(options, config: Config) -> int:
         name = path.stem if path else "identity"
         videos = find_videos(options.data_root, config.data, "test")
         results = Path(options.log_root, config.project, config.mode, "result/quanti_quali", name)
-        pictures = processes.broadcast(runlog.new_folder(results / config.data) if processes.is_main else None)
+        pictures = processes.broadcast(run_log.new_folder(results / config.data) if processes.is_main else None)
         scores: dict[str, list[FrameScore]] = {protocol: [] for protocol in options.protocol}
         with ThreadPoolExecutor(2) as pool:
             for number in validation_videos(len(videos), processes.rank, processes.world_size):
@@ -189,7 +190,7 @@ def _evaluate_BIMNet(options, config: Config) -> int:
     try:
         path = selected_checkpoint(options, config)
         trainer = Trainer(config, processes, fresh=False)
-        checkpoint.load_strict(trainer.network, checkpoint.load(path), path)
+        checkpoint_file.load_strict(trainer.network, checkpoint_file.load(path), path)
         videos = find_videos(options.data_root, config.data, "test")
         mine = [videos[n] for n in validation_videos(len(videos), processes.rank, processes.world_size)]
         values = [value for value, _ in trainer.validate(mine, with_pictures=False)]

@@ -8,15 +8,15 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from common.batches import to_tensor
-from common.distributed import choose_device
-from common.image import crop_to_multiple, to_uint8
-from common.pad import pad_to_multiple
-from common.tile import tiled
-from common.video import open_clip, open_writer
+from common.media.image import crop_to_multiple, to_uint8
+from common.media.video_reader import open_clip, open_writer
+from common.ops.pad import pad_to_multiple
+from common.ops.tile import tiled
+from common.training.distributed import choose_device
+from common.training.sampling import to_tensor
 from pvdnet.config import Config
-from pvdnet.data import REFINE
 from pvdnet.evaluate import deblur, load_network
+from pvdnet.samples import REFINE
 
 BIMNET_MULTIPLE = 32  # what BIMNet needs; other sizes are padded
 TILE_OVERLAP = 64  # pixels; more than the flows that a tile has to follow

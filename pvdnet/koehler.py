@@ -3,8 +3,8 @@
 import numpy as np
 from scipy import fft
 
-from common.color import luma
-from common.metrics import psnr, ssim
+from common.media.color import luma
+from common.scoring.metrics import psnr, ssim
 
 BORDER = 16  # pixels cut on every side before anything else
 

@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from common.warp import backward_warp
+from common.ops.warp import backward_warp
 
 FLOWS = ("bb", "bs", "sb", "ss")  # b blurry, s sharp; first letter the previous frame, second the current
 

@@ -14,8 +14,8 @@ import cv2
 from tqdm import tqdm
 
 from common.cli import Parser, UsageError
-from common.image import list_frames, read_image
-from pvdnet.data import SUBFOLDERS, folders_under
+from common.media.image import list_frames, read_image
+from pvdnet.samples import SUBFOLDERS, folders_under
 
 MARKER = ".synthetic"  # datasets/make_synthetic.py leaves it in what it made
 

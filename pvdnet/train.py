@@ -14,13 +14,14 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from common import checkpoint, distributed, runlog
-from common.batches import Batches
+from common.checkpoints import checkpoint_file
 from common.cli import UsageError
-from common.interrupt import StopRequest
-from common.run_folder import RunFolder
+from common.stop_request import StopRequest
+from common.training import distributed, run_log
+from common.training.run_folder import RunFolder
+from common.training.sampling import Batches
 from pvdnet.config import HERE, Config
-from pvdnet.data import EpochBatches, TrainingClips, find_videos, validation_videos
+from pvdnet.samples import EpochBatches, TrainingClips, find_videos, validation_videos
 
 
 def train(options, config: Config) -> int:
@@ -71,8 +72,8 @@ class Run:
         saved = self.folder.find_saved(options.resume, processes)
         Trainer = importlib.import_module(f"pvdnet.models.trainers.{config.trainer}").Trainer
         self.trainer = Trainer(config, processes, fresh=saved is None)
-        self.epoch, self.batch, self.frame, self.memory, self.means = 1, 0, 0, None, runlog.Means()
-        self.log = runlog.RunLog(self.folder.path, processes.is_main)
+        self.epoch, self.batch, self.frame, self.memory, self.means = 1, 0, 0, None, run_log.Means()
+        self.log = run_log.RunLog(self.folder.path, processes.is_main)
         if saved is not None:
             self._restore(*saved)
         self._write_description()
@@ -86,7 +87,7 @@ class Run:
         self.epoch, self.batch, self.frame = state["place"]
         if len(state["processes"]) == world_size:
             mine = state["processes"][rank]
-            checkpoint.set_random_states(mine["random"])
+            checkpoint_file.set_random_states(mine["random"])
             self.memory = None if mine["memory"] is None else mine["memory"].to(self.processes.device)
             self.means.count, self.means.sums = mine["means"]
         elif self.batch or self.frame:
@@ -164,10 +165,10 @@ class Run:
         config, log, epoch = self.config, self.log, self.epoch
         means = self.means.over(self.processes, self.trainer.keys)
         self._report("train", epoch, means, seconds, total)
-        self.epoch, self.batch, self.means = epoch + 1, 0, runlog.Means()
+        self.epoch, self.batch, self.means = epoch + 1, 0, run_log.Means()
         due = epoch == 1 or epoch % config.write_ckpt_every_epoch == 0 or epoch > self.max_epoch - 10
         if due or self.save_first:
-            began, valid, shown = time.time(), runlog.Means(), 0
+            began, valid, shown = time.time(), run_log.Means(), 0
             for values, pictures in self.trainer.validate(self.videos, with_pictures=config.save_sample):
                 valid.add(values, 1)
                 if pictures:
@@ -201,7 +202,7 @@ class Run:
         if self.processes.is_main:
             itr = self.trainer.itr["train"]
             prefix = f"E{self.epoch - (split == 'valid'):02}_I{itr:06}" + (f"_V{number:02}" if split == "valid" else "")
-            runlog.save_samples(self.folder.path / "sample" / split, prefix, pictures)
+            run_log.save_samples(self.folder.path / "sample" / split, prefix, pictures)
             if number in (0, 1):  # one sample an epoch is enough for TensorBoard
                 for key, picture in pictures.items():
                     self.log.picture(split, f"sample/{key}", picture, itr)
@@ -211,7 +212,11 @@ class Run:
     def _state(self) -> dict:
         """What a resume needs besides the weights; every process takes part."""
         memory = None if self.memory is None else self.memory.cpu()
-        mine = {"random": checkpoint.random_states(), "memory": memory, "means": (self.means.count, self.means.sums)}
+        mine = {
+            "random": checkpoint_file.random_states(),
+            "memory": memory,
+            "means": (self.means.count, self.means.sums),
+        }
         everyone = self.processes.gather(mine)
         place = (self.epoch, self.batch, self.frame)
         return {"epoch": self.epoch - 1, **self.trainer.state(), "place": place, "processes": everyone}
@@ -244,5 +249,5 @@ class Run:
         text = self.config.to_json()
         self.log.text("config", text)
         self.log.say(self.folder.describe(text, self.trainer.cost(), self.trainer.itr["train"]).rstrip())
-        for file in (HERE / f"models/archs/{self.config.network}.py", HERE.parent / "common/liteflownet.py"):
+        for file in (HERE / f"models/archs/{self.config.network}.py", HERE.parent / "common/ops/liteflownet.py"):
             shutil.copy(file, self.folder.path / file.name)

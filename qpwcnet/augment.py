@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from common.batches import to_tensor
-from common.flow_io import UNKNOWN
+from common.media.flow_file import UNKNOWN
+from common.training.sampling import to_tensor
 
 NOISE = 0.02
 

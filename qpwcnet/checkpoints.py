@@ -10,11 +10,12 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from common import checkpoint
-from common.ckpt_manager import find_weights
-from common.pickled import load_any
-from qpwcnet import pwcnet_keys, quantize
+from common.checkpoints import checkpoint_file
+from common.checkpoints.run_checkpoints import find_weights
+from common.checkpoints.safe_unpickle import load_any
+from qpwcnet import pwcnet_keys
 from qpwcnet.config import preset
+from qpwcnet.deploy import quantize
 from qpwcnet.model import ACTIVATIONS, FLOW_ORDERS, Flower, Interpolator, settings
 from qpwcnet.pwcnet import PWCNet
 from qpwcnet.pwcnet_keys import WRAPPERS
@@ -35,11 +36,11 @@ def build(value: object, source: str | Path) -> nn.Module:
     """
     if isinstance(value, dict):
         value = next((value[key] for key in WRAPPERS if isinstance(value.get(key), dict)), value)
-    state = checkpoint.state_dict(value, source)
+    state = checkpoint_file.state_dict(value, source)
     network, state = _qpwcnet(state, source) if FIRST in state else _pwcnet(state, source)
     if quantize.has_ranges(state):
         quantize.prepare(network)
-    checkpoint.load_strict(network, state, source)
+    checkpoint_file.load_strict(network, state, source)
     return network.eval()
 
 
@@ -84,7 +85,7 @@ def transfer(network: nn.Module, source: nn.Module, path: str | Path) -> None:
         weights = {name: value for name, value in weights.items() if name in own}
     if "settings" in own:  # activation and size may change between two trainings; they are the new one's
         weights["settings"] = own["settings"]
-    checkpoint.load_strict(network, weights, path)
+    checkpoint_file.load_strict(network, weights, path)
 
 
 def read(path: str | Path, config: str = "") -> nn.Module:
@@ -146,7 +147,7 @@ def load(options, config, device: torch.device) -> tuple[nn.Module | None, Path 
         return None, None
     path = find_weights(options, config, published(), "qpwcnet")
     if path.suffix in (".onnx", ".tflite"):
-        from qpwcnet.exported import open_exported  # needs packages that nothing else here does
+        from qpwcnet.deploy.exported_file import open_exported
 
         return open_exported(path), path
     network = build(load_any(path), path).to(device)

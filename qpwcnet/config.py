@@ -15,7 +15,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from common import cli
-from common.protocols import FLOW, INTERPOLATION
+from common.scoring.protocols import FLOW, INTERPOLATION
 from qpwcnet.losses import FLOW_LOSSES
 from qpwcnet.model import ACTIVATIONS, FILTERS, FLOW_ORDERS, MULTIPLE
 from qpwcnet.optim import LEARNING_RATES

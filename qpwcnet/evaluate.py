@@ -17,16 +17,16 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from common import distributed, runlog
-from common.amp import autocast
-from common.batches import to_tensor
 from common.cli import UsageError
-from common.flow_io import write_flow
-from common.image import read_clip, to_uint8, write_image
-from common.metrics import end_point_error
-from common.protocols import FLOW, INTERPOLATION, FlowProtocol, InterpolationProtocol
-from common.scores import SMALLEST, ahead, published, score_between, share, text, total
-from common.tables import read
+from common.media.flow_file import write_flow
+from common.media.image import read_clip, to_uint8, write_image
+from common.ops.autocast import autocast
+from common.scoring.metrics import end_point_error
+from common.scoring.protocols import FLOW, INTERPOLATION, FlowProtocol, InterpolationProtocol
+from common.scoring.score_frames import SMALLEST, ahead, published, score_between, share, text, total
+from common.tables.results_csv import read
+from common.training import distributed, run_log
+from common.training.sampling import to_tensor
 from qpwcnet.augment import resize, resize_pair
 from qpwcnet.checkpoints import load
 from qpwcnet.config import Config
@@ -254,7 +254,7 @@ def _evaluate(network: nn.Module | None, path: Path | None, protocols: list, opt
     samples = find(options.data_root, data, "test")
     name = path.stem if path else BASELINES[config.task]
     results = Path(options.log_root, config.project, config.mode, "result", name)
-    folder = processes.broadcast(runlog.new_folder(results / data) if processes.is_main else None)
+    folder = processes.broadcast(run_log.new_folder(results / data) if processes.is_main else None)
     draws = config.save_sample or data == "flow_pair"  # whose pictures are all that there is to judge
     scores, error = {}, None
     try:

@@ -1,6 +1,6 @@
 """What the published code computes from flows: its older warp, inverse flow, occlusion, colours.
 
-The networks warp with `common.warp`; these are for pictures and studies. Letters: B batch, C channels, H W pixels.
+The networks warp with `common.ops.warp`; these are for pictures and studies. Letters: B batch, C channels, H W pixels.
 """
 
 from math import pi
@@ -22,7 +22,7 @@ def legacy_warp(image: Tensor, flow: Tensor) -> Tensor:
 
     Coordinates are cut toward zero, corners are moved into the frame, and the weights come from the moved corners. So
     the last row and column are 0 under a zero flow, everything from there outwards is 0, and up to one pixel beyond
-    the first row and column the values are extrapolated. Show pictures with `common.warp.backward_warp`.
+    the first row and column the values are extrapolated. Show pictures with `common.ops.warp.backward_warp`.
 
     Args:
         image: (B, C, H, W) float.
@@ -88,7 +88,7 @@ def flow_to_hsv_image(flow: Tensor) -> Tensor:
         flow: (B, 2, H, W) in pixels.
 
     Returns:
-        (B, 3, H, W) RGB in [0, 1]; no motion is white. `common.flow_color` has the colours of the Middlebury set.
+        (B, 3, H, W) RGB in [0, 1]; no motion is white. `common.media.flow_color` has the colours of the Middlebury set.
     """
     u, v = flow.unbind(1)
     hue = (torch.atan2(v, u) + pi) / (2 * pi) * 6  # sixths of a turn

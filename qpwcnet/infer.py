@@ -21,15 +21,15 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from common.amp import autocast
 from common.cli import UsageError
-from common.distributed import choose_device
-from common.flow_color import flow_to_image
-from common.flow_io import write_flow
-from common.retime import check_halves, halves, open_retimed, write_retimed
-from common.scenes import change
-from common.tile import tiled
-from common.video import FolderReader, VideoReader, open_clip, open_writer
+from common.media.flow_color import flow_to_image
+from common.media.flow_file import write_flow
+from common.media.frame_rate import check_halves, halves, open_retimed, write_retimed
+from common.media.scene_cuts import change
+from common.media.video_reader import FolderReader, VideoReader, open_clip, open_writer
+from common.ops.autocast import autocast
+from common.ops.tile import tiled
+from common.training.distributed import choose_device
 from qpwcnet.checkpoints import load
 from qpwcnet.config import Config
 from qpwcnet.pwcnet import MULTIPLE as PWC_MULTIPLE

@@ -27,10 +27,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from common.correlation import correlation
-from common.layout import fastest_layout
-from common.pad import pad_to_multiple
-from common.warp import backward_warp
+from common.ops.correlation import correlation
+from common.ops.memory_format import fastest_layout
+from common.ops.pad import pad_to_multiple
+from common.ops.warp import backward_warp
 
 
 def mish(x: Tensor) -> Tensor:

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from common.flow_color import flow_to_image
+from common.media.flow_color import flow_to_image
 from qpwcnet.model import warp
 
 

@@ -16,9 +16,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from common.correlation import correlation
-from common.layout import fastest_layout, join, layout_of
-from common.warp import backward_warp
+from common.ops.correlation import correlation
+from common.ops.memory_format import fastest_layout, join, layout_of
+from common.ops.warp import backward_warp
 
 VARIANTS = ("PWC-Net", "PWC-Net_old", "PWC-Net_small")  # small: without the context network
 MULTIPLE = 64  # the pyramid halves six times

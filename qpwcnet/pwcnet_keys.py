@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from common import checkpoint
+from common.checkpoints import checkpoint_file
 from qpwcnet.pwcnet import CHANNELS, CONTEXT, DENSE, INSIDE, INSIDE_OLD, LEVELS
 
 WRAPPERS = ("state_dict", "params", "model")  # keys under which files keep the state dict next to other things
@@ -64,7 +64,7 @@ def adapt(value: object, source: str | Path = "the checkpoint") -> tuple[dict[st
     """
     if isinstance(value, dict):
         value = next((value[key] for key in WRAPPERS if isinstance(value.get(key), dict)), value)
-    state = checkpoint.state_dict(value, source)
+    state = checkpoint_file.state_dict(value, source)
     while prefix := next((p for p in PREFIXES if all(key.startswith(p) for key in state)), ""):
         state = {key.removeprefix(prefix): tensor for key, tensor in state.items()}
 

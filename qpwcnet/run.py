@@ -25,7 +25,7 @@ def main(argv: list[str]) -> int:
     elif options.input:
         from qpwcnet.infer import infer as action
     elif options.export:
-        from qpwcnet.export import export as action
+        from qpwcnet.deploy.export import export as action
     else:
         from qpwcnet.evaluate import evaluate as action
     return action(options, settings)

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from common.flow_io import read_flow
-from common.image import list_frames, read_clip
-from common.vimeo import list_clips
+from common.media.flow_file import read_flow
+from common.media.image import list_frames, read_clip
+from common.sets.vimeo90k import list_clips
 
 FLOW_SETS = ("sintel_clean", "sintel_final", "chairs", "kitti15", "things", "flow_pair")
 TRIPLET_SETS = ("vimeo90k", "ytvos", "middlebury")

@@ -16,22 +16,24 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from common import checkpoint, cost, distributed, runlog
-from common.amp import autocast
-from common.batches import Batches, Positions
-from common.ckpt_manager import CheckpointManager
+from common.checkpoints import checkpoint_file
+from common.checkpoints.run_checkpoints import CheckpointManager
+from common.checkpoints.safe_unpickle import load_any
 from common.cli import UsageError
-from common.interrupt import StopRequest
-from common.pickled import load_any
-from common.run_folder import RunFolder
-from qpwcnet import quantize
+from common.ops import complexity
+from common.ops.autocast import autocast
+from common.stop_request import StopRequest
+from common.training import distributed, run_log
+from common.training.run_folder import RunFolder
+from common.training.sampling import Batches, Positions
 from qpwcnet.checkpoints import build, new_network, transfer
 from qpwcnet.config import Config, newest_run, next_run
-from qpwcnet.data import TrainingSamples, read_sample
+from qpwcnet.deploy import quantize
 from qpwcnet.losses import epe
 from qpwcnet.objective import Objective, full_size
 from qpwcnet.optim import LEARNING_RATES, clip_gradients
 from qpwcnet.pictures import flow_pictures, interp_pictures
+from qpwcnet.samples import TrainingSamples, read_sample
 from qpwcnet.sets import find_pairs, find_triplets
 from qpwcnet.start import start_kaiming
 
@@ -86,7 +88,7 @@ class Run:
         self.batch_size = self._batch_size()
         self.steps_per_epoch = max(1, len(self.dataset) // config.total_batch)
         self.max_steps = config.max_steps or config.epochs * self.steps_per_epoch
-        self.log = runlog.RunLog(self.folder.path, processes.is_main)
+        self.log = run_log.RunLog(self.folder.path, processes.is_main)
         saved = self.folder.find_saved(options.resume, processes)
         self.network = self._network(fresh=saved is None).to(processes.device).train()
         self.objective = Objective(self.network, config.loss)
@@ -97,7 +99,7 @@ class Run:
         self.step, self.position = 0, 0
         if saved:
             weights, state, source = saved
-            checkpoint.load_strict(self.network, weights, source)
+            checkpoint_file.load_strict(self.network, weights, source)
             self.optimizer.load_state_dict(state["optimizer"])
             self.scaler.load_state_dict(state["scaler"])
             self.step, self.position = state["step"], state["position"]
@@ -176,8 +178,8 @@ class Run:
         if processes.is_main:
             log.text("config", config.to_json())
             # For 1280x704 pixels, as both networks take: the work of a part of them, times how many there are.
-            macs = 110 * cost.macs(lambda: new_network(config), *[(1, 3, 64, 128)] * 2)
-            text = self.folder.describe(config.to_json(), (macs, cost.parameters(self.network)), self.step)
+            macs = 110 * complexity.macs(lambda: new_network(config), *[(1, 3, 64, 128)] * 2)
+            text = self.folder.describe(config.to_json(), (macs, complexity.parameters(self.network)), self.step)
             log.say(text.rstrip())
             name = "model.py" if config.network == "QPWCNet" else "pwcnet.py"
             shutil.copy(Path(__file__).with_name(name), self.folder.path / name)
@@ -198,7 +200,7 @@ class Run:
         config, log = self.config, self.log
         bar = log.progress(self.max_steps, config.mode, "step")
         bar.update(self.step)
-        means, began = runlog.Means(), time.time()
+        means, began = run_log.Means(), time.time()
         while self.step < self.max_steps:
             try:
                 batch = next(batches)
@@ -215,7 +217,7 @@ class Run:
                 self._report("train", means.over(self.processes, values), time.time() - began)
                 if config.save_sample:
                     self._save_samples("train", 0, batch, outputs)
-                means, began = runlog.Means(), time.time()
+                means, began = run_log.Means(), time.time()
             if self.step % (self.steps_per_epoch * config.valid_every_epoch) == 0 or ends:
                 self._end_period()
             elif self.step % config.save_every_step == 0:
@@ -270,7 +272,7 @@ class Run:
     @torch.no_grad()
     def _validate(self) -> dict[str, float]:
         """Mean error of the test samples at the training's size, over all processes: EPE, or PSNR of the frames."""
-        means = runlog.Means()
+        means = run_log.Means()
         self.network.eval()
         for number, sample in enumerate(self.test):
             batch = {key: x[None].to(self.processes.device) for key, x in read_sample(sample, self.config).items()}
@@ -315,9 +317,9 @@ class Run:
             return
         draw = flow_pictures if self.config.task == "flow" else interp_pictures
         shown = draw(batch["prv"], batch["nxt"], full_size(outputs), batch["target"])
-        grids = {key: runlog.grid(images[:6]) for key, images in shown.items()}
+        grids = {key: run_log.grid(images[:6]) for key, images in shown.items()}
         prefix = f"I{self.step:06}" + (f"_V{number:02}" if number else "")
-        runlog.save_samples(self.folder.path / "sample" / split, prefix, grids)
+        run_log.save_samples(self.folder.path / "sample" / split, prefix, grids)
         if number in (0, 1):  # one sample is enough for TensorBoard
             for key, picture in grids.items():
                 self.log.picture(split, key, picture, self.step)

@@ -1,7 +1,7 @@
 """Published checkpoints: which layout a file has, and which of our tensors each of its tensors is.
 
 MMagic's files hold a state dict. The authors' two (`model.pt`, `model_gaussian.pt`) hold the whole network as PyTorch
-0.3.1 pickled it; `common.pickled` takes the tensors out without running anything that such a file asks for. Which of
+0.3.1 pickled it; `safe_unpickle` takes the tensors out without running anything that such a file asks for. Which of
 the two degradations a file was trained for, only its name tells.
 """
 
@@ -12,10 +12,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from common import checkpoint
-from common.ckpt_manager import find_weights
-from common.deform import BORDERS
-from common.pickled import load_any
+from common.checkpoints import checkpoint_file
+from common.checkpoints.run_checkpoints import find_weights
+from common.checkpoints.safe_unpickle import load_any
+from common.ops.deform_conv import BORDERS
 from tdan.config import preset
 from tdan.model import TDAN
 
@@ -88,7 +88,7 @@ def convert(value: object, source: str | Path) -> dict[str, Tensor]:
     if isinstance(value, dict):
         value = next((value[key] for key in WRAPPERS if isinstance(value.get(key), dict)), value)
     state = {}
-    for name, tensor in checkpoint.state_dict(value, source).items():
+    for name, tensor in checkpoint_file.state_dict(value, source).items():
         while name.startswith(PREFIXES):
             name = name.partition(".")[2]
         if not name.startswith(IGNORED):
@@ -120,7 +120,7 @@ def build(state: dict[str, Tensor], source: str | Path) -> TDAN:
         network = TDAN(channels, before, after, scale=scale, border=BORDERS[rule])
     except ValueError as error:
         raise ValueError(f"{source}: not a checkpoint of this network; {error}") from error
-    checkpoint.load_strict(network, state, source)
+    checkpoint_file.load_strict(network, state, source)
     return network.eval()
 
 

@@ -14,9 +14,9 @@ from fractions import Fraction
 from pathlib import Path
 
 from common import cli
-from common.deform import BORDERS
-from common.protocols import TDAN as PROTOCOLS
-from common.windows import PADDINGS
+from common.media.frame_windows import PADDINGS
+from common.ops.deform_conv import BORDERS
+from common.scoring.protocols import TDAN as PROTOCOLS
 from tdan.model import GROUPS, INITS, SCALES
 from tdan.sets import SETS, TRAINING_SETS
 

@@ -13,7 +13,7 @@ FLIPS = ((), (-1,), (-2,), (-2, -1))  # axes
 def chopped(function: Callable[[Tensor], Tensor], inputs: Tensor, scale: int) -> Tensor:
     """Apply `function` to four overlapping quarters, each cut again while it is large, and put them together.
 
-    The authors' validation does so; seams show what a quarter could not see. `common.tile.tiled` blends them.
+    The authors' validation does so; seams show what a quarter could not see. `common.ops.tile.tiled` blends them.
 
     Args:
         function: takes (..., h, w), returns (..., scale h, scale w).

@@ -12,16 +12,17 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from common import distributed, runlog, scores
-from common.amp import autocast
-from common.flow_color import flow_to_image
-from common.image import to_uint8, write_image
-from common.lowres import TITLES, Match, identify, make_low
-from common.protocols import TDAN as PROTOCOLS
-from common.protocols import Protocol
-from common.resize import imresize
-from common.scores import Cache, Score
-from common.windows import neighbour_indices
+from common.degrade.low_resolution import TITLES, Match, identify, make_low
+from common.degrade.matlab_imresize import imresize
+from common.media.flow_color import flow_to_image
+from common.media.frame_windows import neighbour_indices
+from common.media.image import to_uint8, write_image
+from common.ops.autocast import autocast
+from common.scoring import score_frames
+from common.scoring.protocols import TDAN as PROTOCOLS
+from common.scoring.protocols import Protocol
+from common.scoring.score_frames import Cache, Score
+from common.training import distributed, run_log
 from tdan.checkpoints import load, published
 from tdan.config import PADDING, PRESETS, Config
 from tdan.model import MIDDLE, NEIGHBOURS, TDAN, WINDOW
@@ -69,7 +70,7 @@ def read_item(sample: Sample, number: int, *, scale: int, padding: str, least: i
         sample: what to read.
         number: its number.
         scale: of the low-resolution frames.
-        padding: see `common.windows.neighbour_indices`.
+        padding: see `common.media.frame_windows.neighbour_indices`.
         least: pixels a side that a true frame must have.
         cache: of true and low-resolution frames.
 
@@ -182,25 +183,25 @@ def run_protocols(
     Raises:
         ValueError: a frame that cannot be read or does not fit, or a result that is no number.
     """
-    mine = scores.share(len(samples), processes)
+    mine = score_frames.share(len(samples), processes)
     threads = max(1, config.thread_num if config.thread_num >= 0 else min(8, os.cpu_count() or 1))
     cache = Cache(2 * (WINDOW + 4 * threads))  # low and true frames of all windows that are in work
     done: list[tuple[int, dict]] = []
 
     def read(number: int) -> Item:
-        least = scores.smallest(protocols)
+        least = score_frames.smallest(protocols)
         return read_item(samples[number], number, scale=config.scale, padding=padding, least=least, cache=cache)
 
     def finish(item: Item, outputs: dict[str, np.ndarray]) -> tuple[int, dict]:
         outputs = outputs or {"pred": bicubic(item.lows[MIDDLE], config.scale)}
         if pictures and item.number < PICTURES:
             write_pictures(pictures / samples[item.number].name, item, outputs, config.scale)
-        return item.number, {p.name: scores.score(p, outputs["pred"], item.truth) for p in protocols}
+        return item.number, {p.name: score_frames.score(p, outputs["pred"], item.truth) for p in protocols}
 
     progress = tqdm(total=len(mine), unit="frame", disable=None if processes.is_main else True, leave=False)
     with progress, ThreadPoolExecutor(threads) as pool:
         waiting, clip = deque(), None  # few wait, so that the memory stays small
-        for item in scores.ahead(pool, read, mine, 2 * threads):
+        for item in score_frames.ahead(pool, read, mine, 2 * threads):
             outputs = {}
             if enhancer:
                 if item.clip is not clip:
@@ -260,7 +261,7 @@ def _evaluate(network: TDAN | None, path: Path | None, options, config: Config, 
     protocols = [PROTOCOLS[name] for name in asked]
     name = path.stem if path else BASELINE
     results = Path(options.log_root, config.project, config.mode, "result", name)
-    folder = processes.broadcast(runlog.new_folder(results / data) if processes.is_main else None)
+    folder = processes.broadcast(run_log.new_folder(results / data) if processes.is_main else None)
     enhancer = None
     if network:
         parts = {"tile": options.tile or 0, "chop": options.chop, "flips": options.flips}
@@ -281,13 +282,13 @@ def _evaluate(network: TDAN | None, path: Path | None, options, config: Config, 
         return
     for protocol in protocols:
         joined = [score for part, _ in everyone for score in part[protocol.name]]  # shares follow each other
-        means = scores.mean(protocol, joined)
+        means = score_frames.mean(protocol, joined)
         lines = score_lines(protocol, joined, samples)
-        lines.append(scores.total(f"{name}|{data}", protocol.name, [score.values for score in joined], means))
+        lines.append(score_frames.total(f"{name}|{data}", protocol.name, [score.values for score in joined], means))
         for place in (results, folder):
             (place / f"score_{data}_{protocol.name}.txt").write_text("\n".join(lines) + "\n")
         print(lines[-1])
-        beside = scores.published("tdan", row_name(network, path, config), data, protocol.name, means)
+        beside = score_frames.published("tdan", row_name(network, path, config), data, protocol.name, means)
         if beside:
             part = missing_part(data, clips)
             print(f"  {beside}" + (f"; not the same set, here are {part}" if part else ""))
@@ -319,7 +320,7 @@ def score_lines(protocol: Protocol, found: list[Score], samples: list[Sample]) -
     lines = []
     for clip, own in groupby(found, key=lambda score: score.clip):
         group = list(own)
-        lines += [f"{samples[score.sample].name} {scores.text(score.values)}" for score in group]
+        lines += [f"{samples[score.sample].name} {score_frames.text(score.values)}" for score in group]
         if len(group) > 1:
-            lines.append(f"[MEAN {clip}] {scores.text(scores.mean(protocol, group))} {len(group)} frames")
+            lines.append(f"[MEAN {clip}] {score_frames.text(score_frames.mean(protocol, group))} {len(group)} frames")
     return lines

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor, nn
 
-from common import export as onnx_file
+from common.checkpoints import onnx_export as onnx_file
 from tdan.checkpoints import load
 from tdan.config import Config
 from tdan.model import TDAN, WINDOW

@@ -13,13 +13,13 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from common.batches import to_tensor
 from common.cli import UsageError
-from common.distributed import choose_device
-from common.image import to_uint8
-from common.resize import imresize
-from common.video import FolderReader, VideoReader, open_clip, open_writer
-from common.windows import neighbour_indices, windows
+from common.degrade.matlab_imresize import imresize
+from common.media.frame_windows import neighbour_indices, windows
+from common.media.image import to_uint8
+from common.media.video_reader import FolderReader, VideoReader, open_clip, open_writer
+from common.training.distributed import choose_device
+from common.training.sampling import to_tensor
 from tdan.checkpoints import load
 from tdan.config import PADDING, Config
 from tdan.model import MIDDLE, WINDOW

@@ -27,8 +27,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from common.deform import BORDERS, deform_conv2d
-from common.layout import fastest_layout
+from common.ops.deform_conv import BORDERS, deform_conv2d
+from common.ops.memory_format import fastest_layout
 
 WINDOW = 5  # frames that the network sees
 MIDDLE = WINDOW // 2

@@ -4,9 +4,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from common import runlog
-from common.flow_color import flow_to_image
-from common.resize import imresize
+from common.degrade.matlab_imresize import imresize
+from common.media.flow_color import flow_to_image
+from common.training import run_log
 from tdan.model import MIDDLE
 
 
@@ -33,4 +33,4 @@ def pictures(frames: Tensor, target: Tensor, outputs: dict[str, Tensor], scale: 
         "aligned": outputs["aligned"][0],
         "motion": colours,
     }
-    return {key: runlog.grid(images) for key, images in shown.items()}
+    return {key: run_log.grid(images) for key, images in shown.items()}

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import numpy as np
 
-from common.image import crop_to_multiple, list_frames, read_image
-from common.lowres import make_low
-from common.vimeo import list_clips
+from common.degrade.low_resolution import make_low
+from common.media.image import crop_to_multiple, list_frames, read_image
+from common.sets.vimeo90k import list_clips
 from tdan.model import WINDOW
 
-DEGRADATIONS = ("bi", "bd")  # as `common.lowres` names them: BI rounds once
+DEGRADATIONS = ("bi", "bd")  # as `common.degrade.low_resolution` names them: BI rounds once
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from common.amp import autocast
-from common.tile import tiled
+from common.ops.autocast import autocast
+from common.ops.tile import tiled
 from tdan.ensemble import chopped, flipped
 from tdan.model import MIDDLE, NEIGHBOURS, TDAN
 

@@ -16,23 +16,26 @@ import torch
 from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
 
-from common import checkpoint, cost, distributed, runlog, scores
-from common.amp import autocast
-from common.batches import Batches, Positions, to_tensor
-from common.ckpt_manager import CheckpointManager
+from common.checkpoints import checkpoint_file
+from common.checkpoints.run_checkpoints import CheckpointManager
+from common.checkpoints.safe_unpickle import load_any
 from common.cli import UsageError
-from common.deform import BORDERS
-from common.interrupt import StopRequest
-from common.pickled import load_any
-from common.protocols import TDAN as PROTOCOLS
-from common.run_folder import RunFolder
-from common.windows import neighbour_indices
+from common.media.frame_windows import neighbour_indices
+from common.ops import complexity
+from common.ops.autocast import autocast
+from common.ops.deform_conv import BORDERS
+from common.scoring import score_frames
+from common.scoring.protocols import TDAN as PROTOCOLS
+from common.stop_request import StopRequest
+from common.training import distributed, run_log
+from common.training.run_folder import RunFolder
+from common.training.sampling import Batches, Positions, to_tensor
 from tdan.checkpoints import convert
 from tdan.config import Config
-from tdan.data import TrainingSamples
 from tdan.losses import tdan_loss
 from tdan.model import TDAN, WINDOW
 from tdan.pictures import pictures
+from tdan.samples import TrainingSamples
 from tdan.sets import Clip, find_clips, read_low, read_truth
 
 WORKERS = 16  # at most, where thread_num does not tell
@@ -93,7 +96,7 @@ class Run:
         )
         self.scaler = torch.amp.GradScaler(processes.device.type, enabled=config.amp == "fp16")
         self.step, self.position = 0, 0
-        self.log = runlog.RunLog(self.folder.path, processes.is_main)
+        self.log = run_log.RunLog(self.folder.path, processes.is_main)
         if saved:
             state = saved[1]
             self.step, self.position = state["step"], state["position"]
@@ -145,7 +148,7 @@ class Run:
             scale=config.scale, border=self.border, init=config.init,
         )  # fmt: skip
         if weights:
-            checkpoint.load_strict(network, weights, source)
+            checkpoint_file.load_strict(network, weights, source)
         return network
 
     def _describe(self) -> None:
@@ -165,8 +168,8 @@ class Run:
             log.text("config", config.to_json())
             # For a 1280x720 result; the work is that of a part of it, times how many there are.
             part, parts = (1, WINDOW, 3, 45, 80), (16 // config.scale) ** 2
-            macs = parts * cost.macs(lambda: self._network(None, None), part)
-            text = self.folder.describe(config.to_json(), (macs, cost.parameters(self.network)), self.step)
+            macs = parts * complexity.macs(lambda: self._network(None, None), part)
+            text = self.folder.describe(config.to_json(), (macs, complexity.parameters(self.network)), self.step)
             log.say(text.rstrip())
             shutil.copy(Path(__file__).with_name("model.py"), self.folder.path / "model.py")
 
@@ -186,7 +189,7 @@ class Run:
         config, log = self.config, self.log
         bar = log.progress(self.steps, config.mode, "step")
         bar.update(self.step)
-        means, began = runlog.Means(), time.time()
+        means, began = run_log.Means(), time.time()
         while self.step < self.steps:
             try:
                 batch = next(batches)
@@ -203,7 +206,7 @@ class Run:
                 self._report("train", means.over(self.processes, LOSSES), time.time() - began)
                 if config.save_sample:
                     self._save_samples("train", 0, batch["frames"], batch["target"], outputs)
-                means, began = runlog.Means(), time.time()
+                means, began = run_log.Means(), time.time()
             if self.step % config.valid_every_step == 0 or ends:
                 self._end_period()
             elif self.step % config.save_every_step == 0:
@@ -253,14 +256,14 @@ class Run:
     @torch.no_grad()
     def _validate(self) -> dict[str, float]:
         """Mean scores of the test frames by the table's protocol, over all processes and all frames."""
-        means, scale, device = runlog.Means(), self.config.scale, self.processes.device
+        means, scale, device = run_log.Means(), self.config.scale, self.processes.device
         self.network.eval()
         for number, (clip, middle) in enumerate(self.test):
             lows = [to_tensor(low) for low in read_window(clip, middle, scale)]
             truth = read_truth(clip, middle, scale)
             outputs = self.network(torch.stack(lows)[None].to(device))
             prediction = outputs["pred"][0].permute(1, 2, 0).cpu().numpy()  # H W 3
-            values = scores.score(PROTOCOL, prediction, truth)
+            values = score_frames.score(PROTOCOL, prediction, truth)
             means.add({metric.lower(): value for metric, value in values.items()}, 1)
             if self.config.save_sample and number < SHOWN:
                 self._save_samples("valid", number + 1, torch.stack(lows)[None], to_tensor(truth)[None], outputs)
@@ -294,7 +297,7 @@ class Run:
         if self.processes.is_main:
             shown = pictures(frames, target, outputs, self.config.scale)
             prefix = f"I{self.step:07}" + (f"_V{number:02}" if number else "")
-            runlog.save_samples(self.folder.path / "sample" / split, prefix, shown)
+            run_log.save_samples(self.folder.path / "sample" / split, prefix, shown)
             if number in (0, 1):  # one sample is enough for TensorBoard
                 for key, picture in shown.items():
                     self.log.picture(split, f"sample/{key}", picture, self.step)

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from web import serve
 
-from common import cost
+from common.ops import complexity
+from tests.helpers.web import serve
 
 # Runs are compared bit for bit with runs in other processes, and sums depend on the number of threads.
 os.environ["OMP_NUM_THREADS"] = "1"
@@ -33,7 +33,7 @@ def pytest_collection_modifyitems(items):
 @pytest.fixture(scope="session", autouse=True)
 def each_cost_counted_once():
     """Every run writes what its network costs, and counting that of a large frame takes longer than a tiny training."""
-    count, known = cost.macs, {}
+    count, known = complexity.macs, {}
 
     def macs(build, *shapes):
         network = build()  # in any case: it draws its weights
@@ -43,7 +43,7 @@ def each_cost_counted_once():
         return known[key]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(cost, "macs", macs)
+        patch.setattr(complexity, "macs", macs)
         yield
 
 

@@ -2,17 +2,17 @@
 
 from pathlib import Path
 
-import golden_common
-import golden_ifrnet
-import golden_ifrnet_metrics
-import golden_ifrnet_teacher
-import golden_pvdnet
-import golden_qpwcnet
-import golden_qpwcnet_ops
-import golden_qpwcnet_pwcnet
-import golden_tdan
-import golden_toflow
-from golden import Case
+from tests.golden_cases import common as golden_common
+from tests.golden_cases import ifrnet as golden_ifrnet
+from tests.golden_cases import ifrnet_metrics as golden_ifrnet_metrics
+from tests.golden_cases import ifrnet_teacher as golden_ifrnet_teacher
+from tests.golden_cases import pvdnet as golden_pvdnet
+from tests.golden_cases import qpwcnet as golden_qpwcnet
+from tests.golden_cases import qpwcnet_ops as golden_qpwcnet_ops
+from tests.golden_cases import qpwcnet_pwcnet as golden_qpwcnet_pwcnet
+from tests.golden_cases import tdan as golden_tdan
+from tests.golden_cases import toflow as golden_toflow
+from tests.helpers.golden import Case
 
 HANDLERS = (
     golden_common.HANDLERS

@@ -8,8 +8,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from common import checkpoint
-from common.ckpt_manager import find_weights
+from common.checkpoints import checkpoint_file
+from common.checkpoints.run_checkpoints import find_weights
 from toflow.config import preset
 from toflow.model import FORMS, LEVELS, MEAN, STD, Form, SPyNet, TOFlow
 
@@ -48,7 +48,7 @@ def unwrap(value: object, source: str | Path) -> tuple[dict[str, Tensor], str]:
     """
     if isinstance(value, dict):
         value = next((value[key] for key in WRAPPERS if isinstance(value.get(key), dict)), value)
-    state = checkpoint.state_dict(value, source)
+    state = checkpoint_file.state_dict(value, source)
     state = {key.removeprefix("generator."): x for key, x in state.items() if not key.startswith(IGNORED)}
     for layout, (sign, _) in LAYOUTS.items():
         if sign in state:
@@ -146,10 +146,10 @@ def load_network(path: str | Path, asked: str, *, task: str | None = None, align
     Raises:
         ValueError: another form, or tensors missing, unexpected or of another shape.
     """
-    state, layout = unwrap(checkpoint.load(path), path)
+    state, layout = unwrap(checkpoint_file.load(path), path)
     name = choose_form(state, layout, asked, task, path)
     network = TOFlow(replace(FORMS[name], align_corners=align_corners))
-    checkpoint.load_strict(network, convert(state, layout, name), path)
+    checkpoint_file.load_strict(network, convert(state, layout, name), path)
     return network.eval()
 
 
@@ -159,7 +159,7 @@ def load_spynet(spynet: SPyNet, path: str | Path) -> None:
     Raises:
         ValueError: it holds something else, or tensors are missing, unexpected or of another shape.
     """
-    state, layout = unwrap(checkpoint.load(path), path)
+    state, layout = unwrap(checkpoint_file.load(path), path)
     if LAYOUTS[layout][1]:
         raise ValueError(f"{path}: holds a whole model, expected a flow network alone; start with --ckpt_abs_name")
     if _batch_norm(state) != spynet.form.batch_norm:
@@ -170,7 +170,7 @@ def load_spynet(spynet: SPyNet, path: str | Path) -> None:
         )
     whole = _spynet(state, layout, spynet.form, path)
     del whole.levels[len(spynet.levels) :]
-    checkpoint.load_strict(spynet, whole.state_dict(), path)
+    checkpoint_file.load_strict(spynet, whole.state_dict(), path)
 
 
 def _batch_norm(state: dict[str, Tensor]) -> bool:
@@ -184,7 +184,7 @@ def _spynet(state: dict[str, Tensor], layout: str, form: Form, source: str | Pat
     table = dict(spynet_names(layout, form.batch_norm, levels))
     renamed = {f"levels.{table[key]}" if key in table else key: x for key, x in state.items()}
     spynet = SPyNet(form, levels=levels)
-    checkpoint.load_strict(spynet, renamed, source)
+    checkpoint_file.load_strict(spynet, renamed, source)
     return spynet
 
 
@@ -198,7 +198,7 @@ def read(path: str | Path, config: str = "") -> TOFlow | SPyNet:
     Raises:
         ValueError: it holds something else, or `config` is needed and absent.
     """
-    state, layout = unwrap(checkpoint.load(path), path)
+    state, layout = unwrap(checkpoint_file.load(path), path)
     forms = LAYOUTS[layout][1]
     if not forms:
         return _spynet(state, layout, FORMS["mmagic_vfi_bn" if _batch_norm(state) else "mmagic_vfi"], path).eval()

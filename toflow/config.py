@@ -14,7 +14,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from common import cli
-from common.protocols import TOFLOW
+from common.scoring.protocols import TOFLOW
 from toflow.model import FORMS, MULTIPLE, Form
 from toflow.sets import FLOW_SETS, SETS, TASKS, TRAINING_SETS
 

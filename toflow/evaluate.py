@@ -12,13 +12,14 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from common import distributed, runlog, scores
-from common.amp import autocast
-from common.degradations import clip_rng, degrade
-from common.flow_color import flow_to_image
-from common.image import read_image, to_uint8, write_image
-from common.protocols import TOFLOW, Protocol
-from common.scores import Cache, Score
+from common.degrade.by_name import clip_rng, degrade
+from common.media.flow_color import flow_to_image
+from common.media.image import read_image, to_uint8, write_image
+from common.ops.autocast import autocast
+from common.scoring import score_frames
+from common.scoring.protocols import TOFLOW, Protocol
+from common.scoring.score_frames import Cache, Score
+from common.training import distributed, run_log
 from toflow.checkpoints import load, published
 from toflow.config import PRESETS, Config
 from toflow.model import FORMS, TOFlow, predict
@@ -63,8 +64,8 @@ def read_item(sample: Sample, number: int, config: Config, cache: Cache | None) 
     else:
         frames, truth = evaluation_frames(sample, config.manual_seed), read_image(sample.target)
     height, width = truth.shape[:2]
-    if min(height, width) < scores.SMALLEST:
-        raise ValueError(f"{sample.target}: {width}x{height} pixels; expected {scores.SMALLEST} or more a side")
+    if min(height, width) < score_frames.SMALLEST:
+        raise ValueError(f"{sample.target}: {width}x{height} pixels; expected {score_frames.SMALLEST} or more a side")
     for path, frame in zip(sample.frames, frames, strict=True):
         if frame.shape != truth.shape:
             size = f"{frame.shape[1]}x{frame.shape[0]}"
@@ -124,7 +125,7 @@ def run_protocols(
     Raises:
         ValueError: a sample that cannot be read or does not fit, or a result that is no number.
     """
-    mine = scores.share(len(samples), processes)
+    mine = score_frames.share(len(samples), processes)
     threads = max(1, config.thread_num if config.thread_num >= 0 else min(8, os.cpu_count() or 1))
     cache = Cache(2 * (WINDOW + 4 * threads)) if config.data in OVERLAPPING else None
     size = config.batch_size or (0 if processes.device.type == "cuda" else 1)  # a CPU gains nothing from more
@@ -136,12 +137,12 @@ def run_protocols(
     def finish(item: Item, outputs: dict[str, np.ndarray]) -> tuple[int, dict]:
         if pictures and item.number < PICTURES:
             write_pictures(pictures / samples[item.number].name, item, outputs)
-        return item.number, {p.name: scores.score(p, outputs["pred"], item.truth) for p in protocols}
+        return item.number, {p.name: score_frames.score(p, outputs["pred"], item.truth) for p in protocols}
 
     progress = tqdm(total=len(mine), unit="sample", disable=None if processes.is_main else True, leave=False)
     with progress, ThreadPoolExecutor(threads) as pool:
         waiting: deque = deque()  # few, so that the memory stays small
-        for batch in batches(scores.ahead(pool, read, mine, 2 * threads), size):
+        for batch in batches(score_frames.ahead(pool, read, mine, 2 * threads), size):
             if network:
                 shown = bool(pictures) and batch[0].number < PICTURES
                 outputs = enhance(network, batch, processes.device, amp=config.amp, shown=shown)
@@ -197,7 +198,7 @@ def _evaluate(network, path: Path | None, options, config: Config, processes) ->
     protocols = [TOFLOW[name] for name in asked]
     name = path.stem if path else BASELINE
     results = Path(options.log_root, config.project, config.mode, "result", name)
-    folder = processes.broadcast(runlog.new_folder(results / data) if processes.is_main else None)
+    folder = processes.broadcast(run_log.new_folder(results / data) if processes.is_main else None)
     found, error = {}, None
     try:
         pictures = folder if config.save_sample else None
@@ -212,13 +213,13 @@ def _evaluate(network, path: Path | None, options, config: Config, processes) ->
         return
     for protocol in protocols:
         joined = [score for part, _ in everyone for score in part[protocol.name]]  # shares follow each other
-        means = scores.mean(protocol, joined)
+        means = score_frames.mean(protocol, joined)
         lines = score_lines(protocol, joined, samples, data)
-        lines.append(scores.total(f"{name}|{data}", protocol.name, [score.values for score in joined], means))
+        lines.append(score_frames.total(f"{name}|{data}", protocol.name, [score.values for score in joined], means))
         for place in (results, folder):
             (place / f"score_{data}_{protocol.name}.txt").write_text("\n".join(lines) + "\n")
         print(lines[-1])
-        beside = scores.published("toflow", row_name(network, path, config), data, protocol.name, means)
+        beside = score_frames.published("toflow", row_name(network, path, config), data, protocol.name, means)
         if beside:
             part = missing_part(data, samples)
             print(f"  {beside}" + (f"; not the same set, here are {part}" if part else ""))
@@ -245,7 +246,7 @@ def score_lines(protocol: Protocol, found: list[Score], samples: list[Sample], d
     lines = []
     for clip, own in groupby(found, key=lambda score: score.clip):
         group = list(own)
-        lines += [f"{samples[score.sample].name} {scores.text(score.values)}" for score in group]
+        lines += [f"{samples[score.sample].name} {score_frames.text(score.values)}" for score in group]
         if data in OVERLAPPING:
-            lines.append(f"[MEAN {clip}] {scores.text(scores.mean(protocol, group))} {len(group)} frames")
+            lines.append(f"[MEAN {clip}] {score_frames.text(score_frames.mean(protocol, group))} {len(group)} frames")
     return lines

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor, nn
 
-from common import export as onnx_file
+from common.checkpoints import onnx_export as onnx_file
 from toflow.checkpoints import load
 from toflow.config import Config
 from toflow.model import LEVELS, MULTIPLE, SMALL, TOFlow

@@ -14,15 +14,15 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from common.amp import autocast
 from common.cli import UsageError
-from common.distributed import choose_device
-from common.image import to_uint8
-from common.resize import imresize
-from common.retime import check_halves, halves, open_retimed, write_retimed
-from common.tile import tiled
-from common.video import open_clip, open_writer
-from common.windows import neighbour_indices, windows
+from common.degrade.matlab_imresize import imresize
+from common.media.frame_rate import check_halves, halves, open_retimed, write_retimed
+from common.media.frame_windows import neighbour_indices, windows
+from common.media.image import to_uint8
+from common.media.video_reader import open_clip, open_writer
+from common.ops.autocast import autocast
+from common.ops.tile import tiled
+from common.training.distributed import choose_device
 from toflow.checkpoints import load
 from toflow.config import Config
 from toflow.model import MULTIPLE, TOFlow, predict

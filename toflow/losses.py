@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from common.warp import backward_warp
+from common.ops.warp import backward_warp
 
 VISIBLE = 20 / 255  # difference to the truth up to which a warped pixel counts as seen
 

@@ -25,9 +25,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from common.layout import fastest_layout
-from common.pad import pad_to_multiple
-from common.warp import backward_warp
+from common.ops.memory_format import fastest_layout
+from common.ops.pad import pad_to_multiple
+from common.ops.warp import backward_warp
 
 LEVELS = 4
 MULTIPLE = 16  # of H and W where the pyramid is fixed

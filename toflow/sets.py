@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from common.degradations import DEGRADATIONS, clip_rng, degrade
-from common.image import list_frames, read_clip
-from common.vimeo import list_clips
-from common.windows import neighbour_indices
+from common.degrade.by_name import DEGRADATIONS, clip_rng, degrade
+from common.media.frame_windows import neighbour_indices
+from common.media.image import list_frames, read_clip
+from common.sets.vimeo90k import list_clips
 
 WINDOW = 7  # frames that the network sees to better the middle one
 TASKS = ("interp", "denoise", "deblock", "sr")

@@ -15,18 +15,20 @@ import torch
 from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
 
-from common import checkpoint, cost, distributed, runlog
-from common.amp import autocast
-from common.batches import Batches, Positions, to_tensor
+from common.checkpoints import checkpoint_file
 from common.cli import UsageError
-from common.flow_color import flow_to_image
-from common.image import read_image
-from common.interrupt import StopRequest
-from common.run_folder import RunFolder
+from common.media.flow_color import flow_to_image
+from common.media.image import read_image
+from common.ops import complexity
+from common.ops.autocast import autocast
+from common.stop_request import StopRequest
+from common.training import distributed, run_log
+from common.training.run_folder import RunFolder
+from common.training.sampling import Batches, Positions, to_tensor
 from toflow.checkpoints import load_network, load_spynet
 from toflow.config import Config
-from toflow.data import FlowSamples, TrainingSamples, stack
 from toflow.model import TOFlow, predict
+from toflow.samples import FlowSamples, TrainingSamples, stack
 from toflow.sets import SETS, evaluation_frames, find_flow_samples, find_samples
 from toflow.stages import Objective, Stage, learning_parts, plan
 
@@ -86,13 +88,13 @@ class Run:
                 load_spynet(spynet, config.spynet)
         self.network = network.to(processes.device)
         self.step, self.position, self.saved_optimizer = 0, 0, None
-        self.log = runlog.RunLog(self.folder.path, processes.is_main)
+        self.log = run_log.RunLog(self.folder.path, processes.is_main)
         if saved is not None:
             self._restore(*saved)
         self._describe()
 
     def _restore(self, weights: dict, state: dict, source: Path) -> None:
-        checkpoint.load_strict(self.network, weights, source)
+        checkpoint_file.load_strict(self.network, weights, source)
         self.step, self.position = state["step"], state["position"]
         self.saved_optimizer = state["optimizer"], state["scaler"]
         self.log.say(f"resumed from {source}: step {self.step}")
@@ -133,8 +135,8 @@ class Run:
             log.say("warning: batch normalisation sees the samples of its own process alone")
         if processes.is_main:
             log.text("config", config.to_json())
-            macs = cost.macs(lambda: TOFlow(config.form), (1, config.form.frames, 3, 720, 1280))
-            text = self.folder.describe(config.to_json(), (macs, cost.parameters(self.network)), self.step)
+            macs = complexity.macs(lambda: TOFlow(config.form), (1, config.form.frames, 3, 720, 1280))
+            text = self.folder.describe(config.to_json(), (macs, complexity.parameters(self.network)), self.step)
             log.say(text.rstrip())
             shutil.copy(Path(__file__).with_name("model.py"), self.folder.path / "model.py")
 
@@ -187,7 +189,7 @@ class Run:
         config, log, stage = self.config, self.log, self.stage
         bar = log.progress(self.max_steps, f"{config.mode} {stage.name}", "step")
         bar.update(self.step)
-        means, began = runlog.Means(), time.time()
+        means, began = run_log.Means(), time.time()
         while self.step < stage.last:
             try:
                 batch = next(batches)
@@ -204,7 +206,7 @@ class Run:
                 self._report("train", means.over(self.processes, ("loss",)), time.time() - began)
                 if config.save_sample:
                     self._save_samples("train", 0, pictures(batch, outputs))
-                means, began = runlog.Means(), time.time()
+                means, began = run_log.Means(), time.time()
             if self.step % config.valid_every_step == 0 or ends:
                 self._end_period()
             elif self.step % config.save_every_step == 0:
@@ -252,7 +254,7 @@ class Run:
     @torch.no_grad()
     def _validate(self) -> dict[str, float]:
         """Mean PSNR of the test results, over all processes."""
-        means = runlog.Means()
+        means = run_log.Means()
         self.network.eval()
         for number, sample in enumerate(self.test):
             frames = stack(evaluation_frames(sample, self.config.manual_seed))[None].to(self.processes.device)
@@ -293,7 +295,7 @@ class Run:
     def _save_samples(self, split: str, number: int, shown: dict) -> None:
         if self.processes.is_main:
             prefix = f"I{self.step:07}" + (f"_V{number:02}" if number else "")
-            runlog.save_samples(self.folder.path / "sample" / split, prefix, shown)
+            run_log.save_samples(self.folder.path / "sample" / split, prefix, shown)
             if number in (0, 1):  # one sample is enough for TensorBoard
                 for key, picture in shown.items():
                     self.log.picture(split, f"sample/{key}", picture, self.step)
@@ -330,4 +332,4 @@ def pictures(batch: dict[str, Tensor], outputs: dict[str, Tensor]) -> dict:
         shown |= {"pred": outputs["pred"][:1], "target": batch["target"][:1], "warped": outputs["warped"][0]}
     if "masks" in outputs:
         shown["masks"] = outputs["masks"][0].expand(-1, 3, -1, -1)
-    return {key: runlog.grid(images) for key, images in shown.items()}
+    return {key: run_log.grid(images) for key, images in shown.items()}

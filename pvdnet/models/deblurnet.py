@@ -17,8 +17,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from common import checkpoint
-from common.liteflownet import LiteFlowNet
+from common.checkpoints import checkpoint_file
+from common.ops.liteflownet import LiteFlowNet
 from pvdnet.models.pixel_volume import pixel_volume
 
 
@@ -120,7 +120,7 @@ def load_BIMNet(BIMNet: nn.Module, path: str) -> None:
         ValueError: there is no such file, or it is of another network.
     """
     try:
-        state = checkpoint.state_dict(checkpoint.load(path), path)
+        state = checkpoint_file.state_dict(checkpoint_file.load(path), path)
     except FileNotFoundError:
         raise ValueError(
             f"{path}: no BIMNet weights; get BIMNet.pytorch (addresses in pvdnet/checkpoints.json), train it "
@@ -128,7 +128,7 @@ def load_BIMNet(BIMNet: nn.Module, path: str) -> None:
             "(--config config_joint)"
         ) from None
     own = {key.removeprefix("BIMNet."): value for key, value in state.items() if key.startswith("BIMNet.")}
-    checkpoint.load_strict(BIMNet, own or state, path)
+    checkpoint_file.load_strict(BIMNet, own or state, path)
 
 
 def compile_parts(network: nn.Module) -> None:

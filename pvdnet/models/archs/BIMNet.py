@@ -1,3 +1,1 @@
-"""BIMNet: LiteFlowNet trained with the blur-invariant loss (5,381,969 parameters); see `common/liteflownet.py`."""
-
-from common.liteflownet import LiteFlowNet as Network  # noqa: F401
+"""BIMNet: LiteFlowNet trained with the blur-invariant loss (5,381,969 parameters); see `common/ops/liteflownet.py`."""

@@ -14,7 +14,7 @@ Letters: B batch, K pixel volume channels, H W pixels (multiples of 4).
 import torch
 from torch import Tensor, nn
 
-from common.layout import fastest_layout
+from common.ops.memory_format import fastest_layout
 
 
 def _conv(inputs: int, outputs: int, kernel: int, stride: int = 1) -> nn.Conv2d:

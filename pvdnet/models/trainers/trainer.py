@@ -14,18 +14,19 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from common import checkpoint, cost
-from common.amp import autocast
-from common.batches import to_tensor
-from common.distributed import Processes, to_device
-from common.flow_color import flow_to_image
-from common.runlog import grid
-from common.warp import backward_warp
-from pvdnet.data import Video, clip_frames
+from common.checkpoints import checkpoint_file
+from common.media.flow_color import flow_to_image
+from common.ops import complexity
+from common.ops.autocast import autocast
+from common.ops.warp import backward_warp
+from common.training.distributed import Processes, to_device
+from common.training.run_log import grid
+from common.training.sampling import to_tensor
 from pvdnet.losses import blur_invariant_loss, frame_psnr, image_loss
 from pvdnet.models.deblurnet import DeblurNet, compile_parts, load_BIMNet
-from pvdnet.models.trainers.lr_scheduler import cosine_restart, stepwise_decay
 from pvdnet.models.trainers.radam import RAdam
+from pvdnet.samples import Video, clip_frames
+from pvdnet.schedule import cosine_restart, stepwise_decay
 
 
 def initialise(module: nn.Module, gain: float) -> None:
@@ -77,7 +78,7 @@ class Trainer:
     def cost(self) -> tuple[int, int]:
         """Multiply-accumulates for one 1280x720 frame, and parameters."""
         shape = (1, 3, 720, 1280)
-        return cost.macs(lambda: self.build(self.config), *[shape] * 4), cost.parameters(self.network)
+        return complexity.macs(lambda: self.build(self.config), *[shape] * 4), complexity.parameters(self.network)
 
     # One iteration
 
@@ -213,7 +214,7 @@ class Trainer:
 
     def restore(self, weights: dict[str, Tensor], state: dict, source) -> None:
         """Go back to what `weights` and `state` gave."""
-        checkpoint.load_strict(self.network, weights, source)
+        checkpoint_file.load_strict(self.network, weights, source)
         self.optimizer.load_state_dict(state["optimizers"][0])
         self.scaler.load_state_dict(state["scaler"])
         self.itr = dict(state["itr"])

@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor, nn
 
-from common import cost
-from common.liteflownet import LiteFlowNet
+from common.ops import complexity
+from common.ops.liteflownet import LiteFlowNet
 from pvdnet.losses import blur_invariant_error, blur_invariant_loss
 from pvdnet.models.deblurnet import BlurInvariantFlows
 from pvdnet.models.trainers import trainer
@@ -22,7 +22,7 @@ class Trainer(trainer.Trainer):
 
     def cost(self) -> tuple[int, int]:
         """Multiply-accumulates for one flow of a 1280x704 frame, and parameters."""
-        return cost.macs(LiteFlowNet, *[(1, 3, 704, 1280)] * 2), cost.parameters(self.network)
+        return complexity.macs(LiteFlowNet, *[(1, 3, 704, 1280)] * 2), complexity.parameters(self.network)
 
     def forward(self, batch: dict[str, Tensor], frame: int, memory: Tensor) -> tuple[dict, dict]:
         """Losses and the four flows."""

@@ -1,0 +1,148 @@
+"""Checkpoints: written whole or not at all, loaded without running anything, resumed exactly."""
+
+import copy
+import os
+import pickle
+import random
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from common.file_cache import FILES
+
+
+def save(value: object, path: str | Path) -> None:
+    """Write plain tensors and Python values; a crash at any moment leaves the old file or the new one, never a part.
+
+    Args:
+        value: what `torch.load(weights_only=True)` can read back.
+        path: the file; its folder is made if needed.
+
+    Raises:
+        OSError: the disk is full or the folder cannot be written; the old file is untouched.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            torch.save(value, file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException as error:
+        Path(temporary).unlink(missing_ok=True)
+        if isinstance(error, RuntimeError):  # torch turns a failed write into one of its own
+            raise OSError(f"{path}: could not be written ({str(error).splitlines()[0]}); is the disk full?") from error
+        if isinstance(error, OSError):
+            raise OSError(f"{path}: could not be written ({error.strerror}); is the disk full?") from error
+        raise
+    _sync_folder(path.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make a rename survive a power cut, where the system allows it."""
+    if os.name == "posix":
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def load(path: str | Path, device: torch.device | str = "cpu"):
+    """Read a checkpoint of plain tensors and Python values; nothing in the file is executed.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it is broken, or holds something other than plain values.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such checkpoint")
+    bytes_of = path.stat().st_size
+    return FILES.get(path, str(device), lambda: _read(path, device), copy.deepcopy, lambda _: bytes_of)
+
+
+def _read(path: Path, device: torch.device | str):
+    try:
+        return torch.load(path, map_location=device, weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise ValueError(
+            f"{path}: refused, it holds more than tensors and plain values, or is no checkpoint; "
+            "only state dicts of tensors are loaded"
+        ) from error
+    except Exception as error:  # over damaged bytes torch's reader ends in errors of any kind
+        what = " ".join([type(error).__name__, *str(error).splitlines()[:1]])
+        raise ValueError(f"{path}: broken or incomplete checkpoint ({what}); get it again") from error
+
+
+def state_dict(value: object, source: str | Path = "the checkpoint") -> dict[str, torch.Tensor]:
+    """Check that `value` is a state dict and drop the `module.` that DataParallel and DDP put before every key.
+
+    Only a leading `module.` with its dot goes: LiteFlowNet's own names begin with `module` too.
+
+    Raises:
+        ValueError: it is something else.
+    """
+    if not isinstance(value, dict) or not value or not all(isinstance(v, torch.Tensor) for v in value.values()):
+        raise ValueError(
+            f"{source}: expected a state dict, names and tensors, found {type(value).__name__} of other things"
+        )
+    if all(key.startswith("module.") for key in value):
+        return {key.removeprefix("module."): tensor for key, tensor in value.items()}
+    return dict(value)
+
+
+def load_strict(model: nn.Module, value: object, source: str | Path = "the checkpoint") -> None:
+    """Load a state dict, with or without `module.`; every tensor must have its place and its shape.
+
+    Raises:
+        ValueError: tensors are missing, unexpected or of another shape; the line lists the first of each.
+    """
+    state = state_dict(value, source)
+    own = model.state_dict()
+    faults = []
+    for title, keys in (
+        ("missing", [key for key in own if key not in state]),
+        ("unexpected", [key for key in state if key not in own]),
+        (
+            "of another shape",
+            [
+                f"{key} {tuple(state[key].shape)} instead of {tuple(own[key].shape)}"
+                for key in own
+                if key in state and state[key].shape != own[key].shape
+            ],
+        ),
+    ):
+        if keys:
+            more = f" and {len(keys) - 3} more" if len(keys) > 3 else ""
+            faults.append(f"{len(keys)} {title}: {', '.join(keys[:3])}{more}")
+    if faults:
+        raise ValueError(f"{source}: not a checkpoint of this network; {'; '.join(faults)}")
+    model.load_state_dict(state)
+
+
+def random_states() -> dict:
+    """The state of every random generator of this process, as plain values."""
+    kind, keys, position, has_gauss, gauss = np.random.get_state()
+    return {
+        "python": random.getstate(),
+        "numpy": (kind, keys.tolist(), position, has_gauss, gauss),
+        "torch": torch.get_rng_state(),
+        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+    }
+
+
+def set_random_states(states: dict) -> None:
+    """Undo to what `random_states` saw. The number of CUDA devices may have changed: extra ones keep their state."""
+    random.setstate(states["python"])
+    kind, keys, position, has_gauss, gauss = states["numpy"]
+    np.random.set_state((kind, np.array(keys, np.uint32), position, has_gauss, gauss))
+    torch.set_rng_state(states["torch"].cpu())
+    if torch.cuda.is_available():
+        for device, state in enumerate(states["cuda"][: torch.cuda.device_count()]):
+            torch.cuda.set_rng_state(state.cpu(), device)

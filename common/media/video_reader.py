@@ -1,0 +1,269 @@
+"""A user's clips, in and out: video files, folders of frames, patterns of frames; the only place that knows of them.
+
+Both directions hold a handful of frames, whatever the length of the clip, and work in a thread of their own: decoding
+and encoding overlap the network. The thread also makes Ctrl-C safe: Python interrupts only the main thread, so nothing
+is lost between the encoder and the file.
+"""
+
+import glob
+import logging
+import os
+import re
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+from av.video.reformatter import VideoReformatter
+
+from common.media.containers import (
+    CONTAINERS,
+    FILTER,
+    QUEUE,
+    check_size,
+    explained,
+    open_input,
+    picture_streams,
+    usual_matrix,
+)
+from common.media.image import IMAGE_SUFFIXES, list_frames, read_image
+from common.media.video_writer import FolderWriter, VideoWriter
+
+log = logging.getLogger(__name__)
+
+WRITABLE = f"a folder, or a file ending in {' '.join(CONTAINERS)}"
+MATRICES = (1, 4, 5, 6, 7, 9)  # codes of ITU-T H.273 that swscale converts
+
+
+def open_clip(path: str | os.PathLike) -> "VideoReader | FolderReader":
+    """Open a clip for reading.
+
+    Args:
+        path: a video file, an image file, a folder of images, or a pattern of images such as "frames/*.png". Images
+            come in the order of their names, numbers compared as numbers.
+
+    Returns:
+        A reader, which can be iterated again and again: `for image in reader` gives HxWx3 uint8 RGB,
+        `for image, time in reader.timed()` also the time in seconds as a Fraction (None for images). Attributes:
+        `path`; `size` (H, W); `frame_rate`, an exact Fraction in Hz (None for images); `num_frames`, for progress only
+        (None where unknown); `names` of the image files (None for videos). A damaged frame, or one of another size, is
+        a ValueError that names it, when it is reached.
+
+    Raises:
+        FileNotFoundError: nothing is there.
+        ValueError: no image in the folder, no video in the file, or a first frame that cannot be decoded.
+    """
+    path = Path(path)
+    if path.is_file():
+        return FolderReader(path, [path]) if path.suffix.lower() in IMAGE_SUFFIXES else VideoReader(path)
+    if path.is_dir():
+        files = list_frames(path)
+        if not files:
+            raise ValueError(f"no images in {path}: expected frames ({' '.join(IMAGE_SUFFIXES)}), or give a video file")
+        return FolderReader(path, files)
+    files = [file for file in glob.glob(str(path)) if os.path.isfile(file)]
+    if not files:
+        raise FileNotFoundError(f"{path} does not exist: expected a video file, a folder of frames or a quoted pattern")
+    files.sort(key=lambda file: [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", file)])
+    return FolderReader(path, [Path(file) for file in files])
+
+
+class _Reader:
+    def __iter__(self) -> Iterator[np.ndarray]:
+        return (image for image, _ in self.timed())
+
+    def timed(self) -> Iterator[tuple[np.ndarray, Fraction | None]]:
+        """The frames, HxWx3 uint8 RGB, each with its time in seconds."""
+        return _ahead(self._read())
+
+
+class FolderReader(_Reader):
+    """Frames from image files; see `open_clip`."""
+
+    frame_rate = None
+
+    def __init__(self, path: Path, files: Sequence[Path]):
+        self.path, self.files = path, files
+        self.names = [file.name for file in files]
+        self.num_frames = len(files)
+        self.size = read_image(files[0]).shape[:2]
+
+    def _read(self):
+        for file in self.files:
+            image = read_image(file)
+            check_size(file, image.shape, self.size)
+            yield image, None
+
+
+class VideoReader(_Reader):
+    """Frames of a video file, upright and in RGB; see `open_clip`.
+
+    Times count from the first frame and are the file's own (variable frame rates included). Where they differ from a
+    multiple of 1 / frame_rate by the container's rounding only (Matroska stores milliseconds), they are that multiple.
+    Matrix and range of the colours are those that the file tells; where it does not tell, limited BT.709 from 720p
+    upwards and BT.601 below, as players do. 10 bits become 8; transfer curves, HDR ones too, are left alone.
+    """
+
+    names = None
+
+    def __init__(self, path: Path):
+        self.path = path
+        with open_input(path) as container:
+            stream = self._stream(container)
+            with explained(f"the first frame of {path} cannot be decoded; expected a playable video"):
+                frame = next(container.decode(stream), None)
+            if frame is None:
+                raise ValueError(f"{path} holds no frame: the recording was cut off? Expected a playable video")
+            self.frame_rate = _frame_rate(stream)
+            self.time_base = stream.time_base  # seconds; the file's times are multiples of it
+            self.start = (frame.pts or 0) * frame.time_base
+            self.num_frames = stream.frames or None
+            if not self.num_frames and container.duration:
+                self.num_frames = max(1, round(self.frame_rate * container.duration / av.time_base))
+            self.size = _upright(np.empty((frame.height, frame.width, 0)), frame).shape[:2]
+            known = frame.colorspace in MATRICES
+            self.matrix = int(frame.colorspace) if known else usual_matrix(frame.height, frame.width)
+            self.primaries, self.transfer = int(frame.color_primaries), int(frame.color_trc)
+            aspect = stream.sample_aspect_ratio or Fraction(1)
+            self.aspect = aspect if self.size == (frame.height, frame.width) else 1 / aspect  # of a pixel, upright
+
+    def _stream(self, container):
+        streams = picture_streams(container)
+        if not streams or streams[0].codec_context is None:
+            raise ValueError(f"{self.path} holds no video that can be decoded: expected a video file")
+        streams[0].thread_type = "AUTO"
+        return streams[0]
+
+    def times(self) -> Iterator[Fraction]:
+        """The times that `timed` will give, from the packets, in a fraction of the time that decoding takes."""
+        with open_input(self.path) as container:
+            packets = container.demux(self._stream(container))
+            ticks = [packet.pts for packet in packets if packet.size]  # the last packet marks the end and is empty
+        if None not in ticks:  # AVI may tell none
+            ticks = sorted(tick for tick in ticks if tick * self.time_base >= self.start)  # what comes first is cut off
+        time = None
+        for count, tick in enumerate(ticks):
+            time = self._time(tick, count, time)
+            yield time
+
+    def _read(self):
+        converter = VideoReformatter()
+        count, time, damaged = 0, None, False
+        with open_input(self.path) as container:
+            stream = self._stream(container)
+            frames = container.decode(stream)  # drains the decoder at the end, so the last frames come too
+            while True:
+                # The decoder runs some frames ahead, so an error may belong to one a little later.
+                with explained(f"frame {count} of {self.path} or one soon after is damaged; expected a whole file"):
+                    frame = next(frames, None)
+                if frame is None:
+                    break
+                if frame.is_corrupt and not damaged:
+                    damaged = True  # no error: recordings of broadcasts begin so
+                    log.warning("%s: frame %d is damaged, the decoder guessed part of it", self.path, count)
+                matrix = frame.colorspace if frame.colorspace in MATRICES else self.matrix
+                rgb = converter.reformat(frame, format="rgb24", src_colorspace=matrix, interpolation=FILTER)
+                image = np.ascontiguousarray(_upright(rgb.to_ndarray(), frame))
+                check_size(f"frame {count} of {self.path}", image.shape, self.size)
+                time = self._time(frame.pts, count, time)
+                yield image, time
+                count += 1
+            if count < stream.frames:
+                log.warning("%s: only %d of %d frames could be read; is it complete?", self.path, count, stream.frames)
+
+    def _time(self, ticks: int | None, count: int, previous: Fraction | None) -> Fraction:
+        if ticks is None:
+            return count / self.frame_rate
+        time = ticks * self.time_base - self.start
+        exact = round(time * self.frame_rate) / self.frame_rate
+        if abs(time - exact) < self.time_base:
+            time = exact
+        return time if previous is None or time > previous else previous + self.time_base
+
+
+def open_writer(
+    path: str | os.PathLike,
+    *,
+    frame_rate: Fraction | float | str | None = None,
+    like: VideoReader | FolderReader | None = None,
+    audio_from: str | os.PathLike | None = None,
+    names: Sequence[str] | None = None,
+    crf: int = 16,
+    overwrite: bool = False,
+) -> VideoWriter | FolderWriter:
+    """Open a clip for writing; use it in a `with` block and call its `write(image, time=None)`.
+
+    A video is written as NAME.part.mp4 and renamed at the end of the `with` block, which Ctrl-C and exceptions reach
+    too: the file is playable and holds what was done. (After kill -9, a .part.mkv is playable and a .part.mp4 is not.)
+    H.264 in limited-range yuv420p, which cannot hold odd sizes: these become yuv444p, exact in size but refused by some
+    players. WebM is VP9. Matroska and WebM round times to milliseconds, AVI to whole frames.
+
+    Args:
+        path: .mp4 .mov .mkv .avi .webm, or a folder for PNG frames (no extension, or it exists, or it ends in a slash).
+        frame_rate: in Hz, exact as Fraction or "24000/1001"; videos need it.
+        like: the reader that the frames come from: its colour tags, pixel shape and time base are taken over, and it is
+            guarded against being overwritten.
+        audio_from: video or sound file whose sound packets are copied untouched, in their place relative to the first
+            frame. Where the container does not take them they are left out with a warning.
+        names: of the frames in a folder, such as `reader.names`; else 00000000.png and so on.
+        crf: x264's constant rate factor, 0 (largest) to 51; at 16 the eye sees no loss.
+        overwrite: replace an existing file, or write into a folder that is not empty (other files in it stay).
+
+    Raises:
+        ValueError: the output exists, is the input or has an unknown extension; the frame rate is missing.
+    """
+    ends_in_slash = os.fspath(path).endswith(("/", os.sep))
+    path = Path(path)
+    suffix = path.suffix.lower()
+    folder = path.is_dir() or ends_in_slash or (not suffix and path.name.lower() not in CONTAINERS)
+    if path.is_file() if folder else suffix not in CONTAINERS:
+        raise ValueError(f"cannot write {path}: expected {WRITABLE}")
+    files = getattr(like, "files", [])
+    inputs = {Path(file).resolve() for file in (audio_from, like and like.path, *files) if file}
+    if path.resolve() in inputs | {file.resolve().parent for file in files}:
+        raise ValueError(f"the output {path} is the input: expected another path for the output")
+    if not overwrite and path.exists() and (path.is_file() or any(path.iterdir())):
+        raise ValueError(f"{path} exists{' and is not empty' * folder}: give another output, or --overwrite")
+    if folder:
+        return FolderWriter(path, names)
+    if frame_rate is None or Fraction(frame_rate) <= 0:
+        raise ValueError(f"frame rate {frame_rate} for {path}: expected a positive number (--fps 24000/1001)")
+    frame_rate = Fraction(frame_rate).limit_denominator(1001 if isinstance(frame_rate, float) else 100_000)
+    return VideoWriter(path, frame_rate, like if isinstance(like, VideoReader) else None, audio_from, crf)
+
+
+def _ahead(iterator):
+    """The items of a generator, a few of them prepared in a thread."""
+    worker = ThreadPoolExecutor(1)
+    try:
+        jobs = deque(worker.submit(next, iterator, None) for _ in range(QUEUE))
+        while (item := jobs.popleft().result()) is not None:
+            jobs.append(worker.submit(next, iterator, None))
+            yield item
+    finally:
+        worker.shutdown(cancel_futures=True)
+        iterator.close()
+
+
+def _frame_rate(stream) -> Fraction:
+    average, nominal = stream.average_rate, stream.guessed_rate
+    if average and nominal and abs(nominal / average - 1) > 0.01:
+        rate = average  # variable: the nominal rate is then only the grid of all times, often 600 or 90000
+    else:
+        rate = nominal or average or Fraction(25)
+    ntsc = Fraction(round(rate * 1001 / 1000) * 1000, 1001)
+    return ntsc if abs(ntsc / rate - 1) < 1e-6 else rate  # Matroska stores nanoseconds a frame
+
+
+def _upright(image: np.ndarray, frame) -> np.ndarray:
+    """Turned and mirrored as the display matrix of a phone's video tells, in quarter turns."""
+    matrix = frame.side_data.get("DISPLAYMATRIX")
+    if matrix is None:
+        return image
+    a, b, _, c, d = np.frombuffer(bytes(matrix), np.int32)[:5].tolist()  # (x, y) goes to (a x + c y, b x + d y)
+    if abs(b) > abs(a):
+        image, a, d = image.swapaxes(0, 1), c, b
+    return image[:: -1 if d < 0 else 1, :: -1 if a < 0 else 1]

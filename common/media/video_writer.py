@@ -1,0 +1,203 @@
+"""Writers of clips: a folder of PNG files, or a video file with its sound; `video_reader.open_writer` makes them."""
+
+import logging
+import math
+import os
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+from av.video.reformatter import VideoReformatter
+
+from common.media.containers import (
+    CONTAINERS,
+    FILTER,
+    QUEUE,
+    UNKNOWN,
+    check_size,
+    open_input,
+    picture_streams,
+    usual_matrix,
+)
+from common.media.image import write_image
+
+log = logging.getLogger(__name__)
+
+
+class _Writer:
+    """Checks frames and hands them, in order, to one worker thread."""
+
+    def __init__(self, path: Path):
+        self.path = path
+        self.count = 0  # frames accepted
+        self._size = None
+        self._jobs = deque()
+        self._worker = ThreadPoolExecutor(1)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, error, trace):
+        self.close(complete=kind is None)
+
+    def write(self, image: np.ndarray, time: Fraction | None = None) -> None:
+        """Append a frame.
+
+        Args:
+            image: HxWx3 uint8 RGB; the caller may change it afterwards.
+            time: seconds, growing, as from `timed()`, for variable frame rates; None: count / frame_rate. Folders
+                ignore it.
+
+        Raises:
+            ValueError: another type, or another size than the first frame's.
+            OSError: this frame or one of the few before it could not be written, as on a full disk.
+        """
+        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+            raise ValueError(f"cannot write a frame of {image.dtype} {image.shape}: expected HxWx3 uint8 RGB")
+        self._size = self._size or image.shape
+        check_size(f"output frame {self.count}", image.shape, self._size)
+        if len(self._jobs) == QUEUE:
+            self._jobs.popleft().result()  # waits, and raises what went wrong there
+        self._jobs.append(self._worker.submit(self._encode, image.copy(), self.count, time))
+        self.count += 1
+
+    def close(self, complete: bool = True) -> None:
+        """Finish the clip; with `complete=False` the sound ends with the last frame. Called by the `with` block."""
+        if self._worker is not None:
+            worker, self._worker = self._worker, None
+            self._jobs.append(worker.submit(self._finish, complete))  # in the thread: a second Ctrl-C does no harm
+            worker.shutdown()
+            for job in self._jobs:
+                job.result()
+
+
+class FolderWriter(_Writer):
+    """PNG files; see `open_writer`."""
+
+    def __init__(self, path: Path, names: Sequence[str] | None):
+        super().__init__(path)
+        self._names = names and [Path(name).stem + ".png" for name in names]
+        if names and len(set(self._names)) < len(names):
+            raise ValueError(f"some input frames differ in folder or extension only: expected unique names in {path}")
+        path.mkdir(parents=True, exist_ok=True)
+
+    def _encode(self, image, index, time):
+        if self._names and index >= len(self._names):
+            raise ValueError(f"{self.path} gets more frames than the {len(self._names)} names given: give no names")
+        write_image(self.path / (self._names[index] if self._names else f"{index:08d}.png"), image)
+
+    def _finish(self, complete):
+        pass
+
+
+class VideoWriter(_Writer):
+    """A video file; see `open_writer`."""
+
+    def __init__(self, path: Path, frame_rate: Fraction, like, audio_from, crf: int):
+        super().__init__(path)
+        self.frame_rate = frame_rate
+        self.part = path.with_name(f"{path.stem}.part{path.suffix}")
+        self._format, self._codec, options = CONTAINERS[path.suffix.lower()]
+        self._options = {"crf": str(crf), **options}
+        self._like = like
+        self._sound = _Sound(audio_from) if audio_from else None
+        self._converter = VideoReformatter()
+        self._container = None  # opened by the first frame, which tells the size
+        self._last, self._end = -math.inf, Fraction(0)  # the last time in ticks; the end of that frame in seconds
+        # One tick divides 1 / frame_rate, and the source's own ticks as often as frames are put in between.
+        ticks = like.time_base.denominator * max(1, round(frame_rate / like.frame_rate)) if like else 90_000
+        ticks = math.lcm(ticks, frame_rate.numerator)
+        if ticks > 10_000_000:  # containers have 32 bits
+            ticks = frame_rate.numerator * max(1, 1_000_000 // frame_rate.numerator)
+        self._tick = 1 / frame_rate if self._format == "avi" else Fraction(1, ticks)
+        path.parent.mkdir(parents=True, exist_ok=True)
+
+    def _start(self, height: int, width: int) -> None:
+        container = av.open(f"file:{self.part}", "w", format=self._format)
+        stream = container.add_stream(self._codec, rate=self.frame_rate, options=self._options)
+        stream.width, stream.height = width, height
+        stream.pix_fmt = "yuv444p" if self._codec == "libx264" and (width % 2 or height % 2) else "yuv420p"
+        stream.time_base = stream.codec_context.time_base = self._tick
+        stream.codec_context.color_range = 1  # limited
+        stream.codec_context.colorspace = self._like.matrix if self._like else usual_matrix(height, width)
+        stream.codec_context.color_primaries = self._like.primaries if self._like else UNKNOWN
+        stream.codec_context.color_trc = self._like.transfer if self._like else UNKNOWN
+        if self._like and self._like.aspect != 1:
+            stream.codec_context.sample_aspect_ratio = self._like.aspect
+        if self._sound:
+            self._sound.connect(container)
+        container.start_encoding()
+        self._container, self._stream = container, stream
+
+    def _encode(self, image, index, time):
+        if self._container is None:
+            try:
+                self._start(*image.shape[:2])
+            except (ValueError, av.error.FFmpegError) as error:
+                if not self._sound or isinstance(error, OSError):  # a full disk has nothing to do with the sound
+                    raise
+                log.warning("%s cannot hold the input's sound, which is left out: .mkv holds any sound", self.path)
+                self._sound = None
+                self._start(*image.shape[:2])
+        time = index / self.frame_rate if time is None else time
+        self._last = max(round(time / self._tick), self._last + 1)
+        self._end = time + 1 / self.frame_rate
+        context = self._stream.codec_context
+        frame = self._converter.reformat(
+            av.VideoFrame.from_ndarray(image, format="rgb24"),
+            format=context.pix_fmt,
+            dst_colorspace=context.colorspace,
+            dst_color_range=context.color_range,
+            interpolation=FILTER,
+        )
+        frame.pts, frame.time_base = self._last, self._tick
+        self._mux(frame)
+        if self._sound:
+            self._container.mux(self._sound.until(time))
+
+    def _mux(self, frame):
+        for packet in self._stream.encode(frame):
+            packet.duration = round(1 / self.frame_rate / self._tick)  # the last one's counts for the file's frame rate
+            self._container.mux(packet)
+
+    def _finish(self, complete):
+        if self._container is None:
+            return  # not one frame: no file
+        try:
+            self._mux(None)  # what the encoder still holds
+            if self._sound:
+                self._container.mux(self._sound.until(math.inf if complete else self._end))
+        finally:
+            self._container.close()
+        os.replace(self.part, self.path)
+
+
+class _Sound:
+    """The sound packets of a file, in order, stored as they are."""
+
+    def __init__(self, path: str | os.PathLike):
+        self._source = open_input(path)
+        pictures = picture_streams(self._source)
+        self._start = (pictures[0].start_time or 0) * pictures[0].time_base if pictures else 0
+        self._packets = iter(self._source.demux(self._source.streams.audio) if self._source.streams.audio else ())
+        self._next = next(self._packets, None)
+
+    def connect(self, container) -> None:
+        self._streams = {s.index: container.add_stream_from_template(s) for s in self._source.streams.audio}
+
+    def until(self, time: Fraction | float) -> Iterator[av.Packet]:
+        """The packets not given before that start up to `time`, in seconds after the first frame."""
+        while (packet := self._next) is not None:
+            if packet.dts is not None:  # else it is the mark of the end
+                if packet.dts * packet.time_base - self._start > time:
+                    return
+                shift = round(self._start / packet.time_base)
+                packet.dts -= shift
+                packet.pts = packet.dts if packet.pts is None else packet.pts - shift
+                packet.stream = self._streams[packet.stream.index]
+                yield packet
+            self._next = next(self._packets, None)

@@ -1,0 +1,1 @@
+"""Operators: warp, correlation, deformable convolution, LiteFlowNet, padding, tiles, precision, complexity."""

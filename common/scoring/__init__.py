@@ -1,0 +1,1 @@
+"""Metrics, protocols of published numbers, scores of frames."""

@@ -1,0 +1,1 @@
+"""Data sets on disk: published sets and their checks, clips drawn here with exact flow."""

@@ -1,0 +1,130 @@
+"""A run's folder of checkpoints: who may write there, what a resume goes on from, what is saved when.
+
+The newest state is `checkpoint/train/last.pytorch`, weights and state in one file, written after every epoch and when
+the run is stopped; the checkpoints of epochs are the `CheckpointManager`'s.
+"""
+
+import sys
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+from common.checkpoints import checkpoint_file
+from common.checkpoints.run_checkpoints import CheckpointManager
+from common.cli import UsageError
+from common.training import run_log
+from common.training.distributed import Processes
+
+
+class RunFolder:
+    """`[LOG_ROOT]/<project>/<mode>`.
+
+    Args:
+        path: the folder.
+        mode: name of the run, prefix of its checkpoints.
+        max_ckpt_num: checkpoints kept besides the most recent one.
+    """
+
+    def __init__(self, path: Path, mode: str, max_ckpt_num: int):
+        self.path = path
+        self.manager = CheckpointManager(path / "checkpoint/train/epoch", mode, max_ckpt_num)
+        self.last_file = path / "checkpoint/train/last.pytorch"
+
+    @contextmanager
+    def claimed(self, options, processes: Processes):
+        """Hold the folder in a `with` block; rank 0 does it for all.
+
+        Args:
+            options: `delete_log` deletes what is in it (it asks on a terminal, and -r switches it off), `resume` is -r.
+            processes: this one among all.
+
+        Raises:
+            UsageError: another run trains there, or one is there and neither flag was given.
+        """
+        lock = self._claim(options.delete_log, options.resume) if processes.is_main else None
+        processes.wait()
+        try:
+            yield
+        finally:
+            if lock:
+                lock.close()
+
+    def _claim(self, delete: bool, resume: str | None):
+        """Delete what is in the folder if told to; refuse to start over a run that is there. Returns the lock."""
+        lock = run_log.lock(self.path)
+        if delete and not resume:
+            there = [path for path in self.path.iterdir() if path.name != ".lock"]
+            asked = there and sys.stdin.isatty()
+            if asked and input(f"Delete {self.path}? [Y/n] ").strip().lower() not in ("", "y", "yes"):
+                raise UsageError("not deleted; choose another --mode, or -r to go on")
+            run_log.clear(self.path)
+        elif not resume and (self.manager.lines() or self.last_file.is_file()):
+            epoch = self.manager.recent_epoch()
+            raise UsageError(
+                f"{self.path} holds a run (epoch {epoch}): go on with -r auto or -r {epoch}, "
+                "delete it with -dl, or choose another --mode"
+            )
+        return lock
+
+    def find_saved(self, resume: str | None, processes: Processes) -> tuple[dict, dict, Path] | None:
+        """Weights, state and source to go on from; rank 0 decides for all. None: start anew.
+
+        The state tells its `epoch`, the last one that is complete. Later checkpoints than the epoch asked for move
+        aside.
+        """
+        if resume is None:
+            return None
+        plan = None
+        if processes.is_main:
+            recent = self.manager.recent_epoch()
+            last = checkpoint_file.load(self.last_file) if self.last_file.is_file() else None
+            if resume != "auto":
+                plan = self.manager.resume(int(resume))
+                if last and last["state"]["epoch"] > int(resume):
+                    target = self.manager.folder / "superseded"
+                    target.mkdir(exist_ok=True)
+                    self.last_file.replace(target / f"last_{time.strftime('%Y%m%d_%H%M%S')}.pytorch")
+            elif last and (recent is None or last["state"]["epoch"] >= recent):
+                plan = (self.last_file, None)
+            elif recent is not None:
+                plan = self.manager.resume(recent)
+        plan = processes.broadcast(plan)
+        if plan is None:
+            return None
+        if plan[1] is None:
+            last = checkpoint_file.load(plan[0])
+            return last["weights"], last["state"], plan[0]
+        return checkpoint_file.load(plan[0]), checkpoint_file.load(plan[1]), plan[0]
+
+    def save_last(self, weights: dict, state: dict) -> None:
+        """Write the newest state."""
+        checkpoint_file.save({"weights": weights, "state": state}, self.last_file)
+
+    def last_good(self) -> Path | str:
+        """What can be gone on from, for an error's line."""
+        recent = self.manager.recent_epoch()
+        return self.last_file if self.last_file.is_file() else self.manager.select() if recent is not None else "none"
+
+    def describe(self, config_text: str, cost: tuple[int, int], step: int) -> str:
+        """Write config/config.txt and cost.txt; settings that were others before are kept beside.
+
+        Args:
+            config_text: the settings.
+            cost: multiply-accumulates for one 1280x720 frame, and parameters.
+            step: of the run.
+
+        Returns:
+            The text of cost.txt.
+        """
+        file = self.path / "config/config.txt"
+        if file.is_file() and file.read_text() != config_text:
+            file.replace(file.with_name(f"config_until_itr_{step}.txt"))
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(config_text)
+        macs, parameters = cost
+        text = (
+            f"{'Computational complexity (Macs): ':<30}{macs / 1e9:.2f} B\n"
+            f"{'Number of parameters: ':<30}{parameters / 1e6:.2f} M\n"
+        )
+        (self.path / "cost.txt").write_text(text)
+        return text

@@ -1,0 +1,94 @@
+"""Batches for a training loop: on the device, without end, errors in one line, workers that end with the loop.
+
+A run's place is its position: how many samples it has consumed. Which sample stands at a position depends on the seed
+alone, so any number of processes, and any resume, sees the same ones.
+"""
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from common.stop_request import start_worker
+from common.training.distributed import to_device
+
+
+class Batches:
+    """What a DataLoader gives; use it in a `with` block.
+
+    Args:
+        dataset: of dictionaries of tensors.
+        batch_sampler: lists of the dataset's keys.
+        workers: processes that read ahead.
+        device: where the batches go.
+    """
+
+    def __init__(self, dataset: Dataset, batch_sampler: Iterable[list], *, workers: int, device: torch.device):
+        self.device = device
+        loader = DataLoader(
+            dataset,
+            batch_sampler=batch_sampler,
+            num_workers=workers,
+            pin_memory=device.type == "cuda",
+            worker_init_fn=start_worker,
+            generator=torch.Generator().manual_seed(0),  # else starting a loader would use up the global one
+        )
+        self._iterator = iter(loader)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        if hasattr(self._iterator, "_shutdown_workers"):  # PyTorch leaves it to the garbage collector
+            self._iterator._shutdown_workers()
+
+    def __iter__(self):
+        return self
+
+    def __next__(self) -> dict[str, Tensor]:
+        """The next batch.
+
+        Raises:
+            ValueError: a sample cannot be read.
+            RuntimeError: a worker died, as of a SIGTERM to all processes.
+        """
+        try:
+            return to_device(next(self._iterator), self.device)
+        except ValueError as error:  # a worker hands on its traceback: the last line is the error itself
+            raise ValueError(str(error).strip().splitlines()[-1].removeprefix("ValueError: ")) from None
+
+
+class Positions:
+    """Positions of one process's samples, a list a step, from the run's position `first` on without end."""
+
+    def __init__(self, batch_size: int, *, first: int = 0, rank: int = 0, world_size: int = 1):
+        self.batch_size, self.first, self.rank, self.world_size = batch_size, first, rank, world_size
+
+    def __iter__(self) -> Iterator[list[int]]:
+        start = self.first + self.rank * self.batch_size
+        while True:
+            yield list(range(start, start + self.batch_size))
+            start += self.world_size * self.batch_size
+
+
+class ShuffledOrder:
+    """Which of `count` samples stands at a position: all of them in a new order, again and again."""
+
+    def __init__(self, count: int, seed: int):
+        self.count, self.seed = count, seed
+        self._turn, self._order = -1, []
+
+    def __call__(self, position: int) -> int:
+        turn = position // self.count
+        if self._turn != turn:  # a permutation is kept until it is used up
+            draw = torch.Generator().manual_seed(1_000_003 * self.seed + turn)
+            self._order, self._turn = torch.randperm(self.count, generator=draw).tolist(), turn
+        return self._order[position % self.count]
+
+
+def to_tensor(frame: np.ndarray) -> Tensor:
+    """HxWxC uint8 in [0, 255] -> (C, H, W) float32 in [0, 1]; float stays as it is."""
+    tensor = torch.from_numpy(np.ascontiguousarray(frame.transpose(2, 0, 1)))
+    return tensor.float() / 255 if tensor.dtype == torch.uint8 else tensor.float()

@@ -1,0 +1,173 @@
+"""IFRNet's training samples and their augmentation.
+
+Random draws depend on the seed and the sample's position in the run alone, not on the loader's workers, nor on the
+number of processes: any number of them, and any resume, gives the same samples.
+"""
+
+import math
+import random
+
+import cv2
+import numpy as np
+import torch
+from torch.utils.data import Dataset
+
+from common.media.flow_file import read_flow
+from common.media.image import read_clip
+from common.training.sampling import ShuffledOrder, to_tensor
+from ifrnet.model import MULTIPLE
+from ifrnet.sets import Sample
+
+Frames = list[np.ndarray]  # HxWx3 uint8, or float; the first input, what lies between, the second input
+Flow = np.ndarray | None  # HxWx4, from t to frame 0 and from t to frame 1, pixels; only with three frames
+
+
+class Dice:
+    """The two generators that the published augmentation draws from: coins from one, crops from the other."""
+
+    def __init__(self, seed: int, position: int = 0):
+        self.coins = random.Random(1_000_003 * seed + position)
+        self.places = np.random.RandomState((1_000_003 * seed + position) % 2**32)
+
+    def coin(self, chance: float) -> bool:
+        return self.coins.uniform(0, 1) < chance
+
+
+def enlarge(frames: Frames, flow: Flow) -> tuple[Frames, Flow]:
+    """Twice as large, bilinear."""
+    frames = [cv2.resize(frame, None, fx=2, fy=2, interpolation=cv2.INTER_LINEAR) for frame in frames]
+    return frames, None if flow is None else 2 * cv2.resize(flow, None, fx=2, fy=2, interpolation=cv2.INTER_LINEAR)
+
+
+def crop(frames: Frames, flow: Flow, top: int, left: int, height: int, width: int) -> tuple[Frames, Flow]:
+    """A part of every frame."""
+    part = (slice(top, top + height), slice(left, left + width))
+    return [frame[part] for frame in frames], None if flow is None else flow[part]
+
+
+def reverse_channels(frames: Frames, flow: Flow) -> tuple[Frames, Flow]:
+    """RGB to BGR."""
+    return [frame[..., ::-1] for frame in frames], flow
+
+
+def flip_vertical(frames: Frames, flow: Flow) -> tuple[Frames, Flow]:
+    """Upside down."""
+    return [frame[::-1] for frame in frames], None if flow is None else flow[::-1] * np.float32([1, -1, 1, -1])
+
+
+def flip_horizontal(frames: Frames, flow: Flow) -> tuple[Frames, Flow]:
+    """Left to right."""
+    return [frame[:, ::-1] for frame in frames], None if flow is None else flow[:, ::-1] * np.float32([-1, 1, -1, 1])
+
+
+def transpose(frames: Frames, flow: Flow) -> tuple[Frames, Flow]:
+    """Rows become columns (the published code calls it a rotation)."""
+    turned = [frame.swapaxes(0, 1) for frame in frames]
+    return turned, None if flow is None else flow.swapaxes(0, 1)[..., [1, 0, 3, 2]]
+
+
+def reverse_time(frames: Frames, flow: Flow) -> tuple[Frames, Flow]:
+    """Last frame first; the times stay in place."""
+    return frames[::-1], None if flow is None else flow[..., [2, 3, 0, 1]]
+
+
+def augment(
+    frames: Frames, flow: Flow, dice: Dice, height: int, width: int, enlarge_chance: float = 0.1
+) -> tuple[Frames, Flow]:
+    """The published augmentation, its steps and draws in the published order."""
+    if dice.coin(enlarge_chance):
+        frames, flow = enlarge(frames, flow)
+    rows, columns = frames[0].shape[:2]
+    top, left = dice.places.randint(0, rows - height + 1), dice.places.randint(0, columns - width + 1)
+    frames, flow = crop(frames, flow, top, left, height, width)
+    for change, chance in (
+        (reverse_channels, 0.5),
+        (flip_vertical, 0.3),
+        (flip_horizontal, 0.5),
+        (transpose, 0.05),
+        (reverse_time, 0.5),
+    ):
+        if dice.coin(chance):
+            frames, flow = change(frames, flow)
+    return frames, flow
+
+
+def read_labels(sample: Sample, shape: tuple[int, ...]) -> np.ndarray:
+    """The teacher's flows of a sample, HxWx4 float32 in pixels: t to frame 0 (x, y), t to frame 1 (x, y).
+
+    Raises:
+        ValueError: they are missing, broken or of another size than the frames.
+    """
+    if sample.flows is None:
+        raise ValueError(
+            f"{sample.name}: no flow labels; make them (python datasets/prepare_vimeo90k.py --flow), "
+            "or train without: --set distill=false"
+        )
+    flow = np.concatenate([read_flow(path)[0] for path in sample.flows], 2)
+    if flow.shape[:2] != shape[:2]:
+        raise ValueError(
+            f"{sample.flows[0]}: a flow of {flow.shape[1]}x{flow.shape[0]}, "
+            f"expected {shape[1]}x{shape[0]} as the frames"
+        )
+    return flow
+
+
+def to_batch(frames: Frames, times: list[float], flow: Flow) -> dict[str, torch.Tensor]:
+    """What training and validation take: img0, img1 (3, h, w), target (K, 3, h, w), t (K,), labels (1, 4, h, w)."""
+    first, *between, last = (to_tensor(frame) for frame in frames)
+    item = {"img0": first, "img1": last, "target": torch.stack(between), "t": torch.tensor(times)}
+    return item if flow is None else item | {"labels": to_tensor(flow)[None]}
+
+
+class TrainingSamples(Dataset):
+    """Augmented crops, indexed by the position in the run."""
+
+    def __init__(self, samples: list[Sample], config):
+        self.samples, self.config = samples, config
+        self.order = ShuffledOrder(len(samples), config.manual_seed)
+        shape = read_clip(samples[0].frames)[0].shape  # now, not after hours of training
+        if min(shape[:2]) < config.crop:
+            raise ValueError(
+                f"{samples[0].frames[0]}: {shape[1]}x{shape[0]} pixels are smaller than the crop of {config.crop}; "
+                f"use --set crop={min(shape[:2]) // 16 * 16}"
+            )
+        if config.distill:
+            read_labels(samples[0], shape)
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def __getitem__(self, position: int) -> dict[str, torch.Tensor]:
+        config = self.config
+        sample = self.samples[self.order(position)]
+        frames = read_clip(sample.frames)
+        if min(frames[0].shape[:2]) < config.crop:
+            raise ValueError(f"{sample.frames[0]}: smaller than the crop of {config.crop}; use a smaller --set crop")
+        flow = read_labels(sample, frames[0].shape) if config.distill else None
+        dice = Dice(config.manual_seed, position)
+        frames, flow = augment(frames, flow, dice, config.crop, config.crop, config.augment_large)
+        return to_batch(frames, sample.times, flow)
+
+
+class TestSamples(Dataset):
+    """Whole test samples for validation, cut around the centre to at most 512 pixels and to multiples of 16."""
+
+    def __init__(self, samples: list[Sample], distill: bool):
+        self.samples, self.distill = samples, distill
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def __getitem__(self, number: int) -> dict[str, torch.Tensor]:
+        sample = self.samples[number]
+        frames = read_clip(sample.frames)
+        flow = read_labels(sample, frames[0].shape) if self.distill and sample.flows else None
+        sizes = [min(size, 512) // MULTIPLE * MULTIPLE for size in frames[0].shape[:2]]
+        starts = [size // 2 - inner // 2 for size, inner in zip(frames[0].shape[:2], sizes, strict=True)]
+        frames, flow = crop(frames, flow, *starts, *sizes)
+        return to_batch(frames, sample.times, flow)
+
+
+def learning_rate(step: int, max_steps: int, start: float, end: float) -> float:
+    """Cosine from `start` at step 0 to `end` at `max_steps`."""
+    return end + (start - end) * 0.5 * (1 + math.cos(math.pi * step / max_steps))

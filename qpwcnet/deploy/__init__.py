@@ -1,0 +1,1 @@
+"""Small and fast QPWCNet: ONNX, int8 and TFLite files, their calibration, reports and runtimes."""

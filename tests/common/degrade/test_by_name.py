@@ -1,0 +1,202 @@
+"""The degradations of Vimeo-90K against formulas of their own, and the codecs behind some of them."""
+
+import shutil
+import subprocess
+from itertools import pairwise
+
+import av
+import numpy as np
+import pytest
+
+from common.degrade.by_name import DEGRADATIONS, NOISE, clip_rng, degrade
+from common.degrade.codecs import jpeg, jpeg2000
+from common.degrade.matlab_imresize import imresize
+from common.media.image import read_image, write_image
+
+GREY = np.full((200, 300, 3), 128, np.uint8)
+
+
+def picture(height=96, width=128, seed=0):
+    """Smooth colours with an edge and some grain."""
+    rng = np.random.default_rng(seed)
+    values = imresize(rng.random((6, 8, 3)), size=(height, width)) + 0.04 * rng.standard_normal((height, width, 3))
+    values[:, width // 2 :] *= 0.5
+    return np.clip(255 * values, 0, 255).astype(np.uint8)
+
+
+def psnr(first, second):
+    return 10 * np.log10(255**2 / np.mean((first.astype(float) - second) ** 2))
+
+
+def one(frame, name, seed=0, clip="00001/0001"):
+    return degrade([frame], name, clip_rng(seed, clip))[0]
+
+
+@pytest.fixture(scope="module")
+def noisy():
+    return {name: one(GREY, name) for name in NOISE}
+
+
+# Noise
+
+
+def test_gaussian_noise_has_its_spread_in_every_channel_by_itself(noisy):
+    noise = noisy["gaussian"].astype(float) - 128
+    assert np.abs(noise.mean((0, 1))).max() < 0.5
+    assert noise.std((0, 1)) == pytest.approx(np.sqrt(25.5**2 + 1 / 12), rel=0.01)  # rounded to levels
+    channels = np.corrcoef(noise.reshape(-1, 3).T)
+    assert np.abs(channels - np.eye(3)).max() < 0.02
+    assert abs(np.corrcoef(noise[:, 1:].ravel(), noise[:, :-1].ravel())[0, 1]) < 0.02
+
+
+def test_a_tenth_of_the_pixels_gets_a_random_colour(noisy):
+    hit = (noisy["salt_pepper"] != GREY).any(2)
+    assert hit.mean() == pytest.approx(0.1, abs=0.005)
+    colours = noisy["salt_pepper"][hit].astype(float)
+    assert colours.mean() == pytest.approx(127.5, abs=3)
+    assert colours.std() == pytest.approx(255 / np.sqrt(12), rel=0.02)
+    assert np.abs(np.corrcoef(colours.T) - np.eye(3)).max() < 0.05
+    assert set(np.unique(colours)) >= {0, 255}
+
+
+def test_kinds_of_noise_share_their_random_numbers(noisy):
+    hit = (noisy["salt_pepper"] != GREY).any(2)
+    for name in ("mixed", "pytoflow_mixed"):
+        assert np.array_equal(noisy[name][hit], noisy["salt_pepper"][hit])
+    assert np.array_equal(noisy["mixed"][~hit], noisy["gaussian"][~hit])
+    assert np.array_equal(noisy["pytoflow_mixed"][~hit], np.maximum(noisy["gaussian"], GREY)[~hit])
+    rise = (noisy["pytoflow_mixed"][~hit].astype(float) - 128).mean()
+    assert rise == pytest.approx(25.5 / np.sqrt(2 * np.pi), rel=0.02)  # mean of the positive half
+
+
+def test_mixed_noise_is_the_formula():
+    frames = [picture(seed=seed) for seed in (1, 2)]
+    draw, expected = clip_rng(7, "00002/0003"), []
+    for frame in frames:
+        gauss, colour = draw.normal(0, 25.5, frame.shape), draw.random(frame.shape)
+        keep = draw.random(frame.shape[:2]) > 0.1
+        added = np.clip(frame + np.sign(gauss) * np.floor(np.abs(gauss) + 0.5), 0, 255)
+        expected.append(np.where(keep[..., None], added, np.floor(255 * colour + 0.5)).astype(np.uint8))
+    found = degrade(frames, "mixed", clip_rng(7, "00002/0003"))
+    assert np.array_equal(found, expected)
+    assert np.array_equal(frames[0], picture(seed=1))  # not changed
+
+
+def test_noise_depends_on_seed_and_clip_alone():
+    frame = picture(16, 24)
+    first = one(frame, "mixed", 3, "00001/0001")
+    one(frame, "mixed", 3, "00009/0009")  # what was done before does not count
+    assert np.array_equal(first, one(frame, "mixed", 3, "00001/0001"))
+    others = [one(frame, "mixed", 4, "00001/0001"), one(frame, "mixed", 3, "00001/0002")]
+    assert all(not np.array_equal(first, other) for other in others)
+    several = degrade([frame, frame], "mixed", clip_rng(3, "00001/0001"))
+    assert np.array_equal(several[0], first)
+    assert not np.array_equal(*several)
+
+
+# Every degradation
+
+
+@pytest.mark.parametrize("name", DEGRADATIONS)
+@pytest.mark.parametrize("size", [(1, 1), (3, 50), (30, 45)])
+def test_sizes_and_repetition(name, size):
+    frames = [picture(*size, seed=seed) for seed in (0, 1)]
+    found = [degrade(frames, name, clip_rng(5, "a")) for _ in range(2)]
+    assert [frame.shape for frame in found[0]] == [(*size, 3)] * 2
+    assert all(frame.dtype == np.uint8 for frame in found[0])
+    assert np.array_equal(*found)
+
+
+def test_only_noise_draws():
+    for name in DEGRADATIONS:
+        rng = np.random.default_rng(0)
+        degrade([picture(8, 8)], name, rng)
+        assert (rng.random() == np.random.default_rng(0).random()) == (name not in NOISE)
+
+
+def test_wrong_arguments():
+    with pytest.raises(ValueError, match="unknown degradation 'fog': expected one of gaussian, mixed"):
+        one(GREY, "fog")
+    for frame in (GREY / 255, GREY[..., 0], GREY[..., :1]):
+        with pytest.raises(ValueError, match="expected HxWx3 uint8"):
+            one(frame, "bicubic_x4")
+        with pytest.raises(ValueError, match="expected HxWx3 uint8"):
+            jpeg(frame, 50)
+    for codec, quality in ((jpeg2000, 0), (jpeg2000, 256), (jpeg, 0), (jpeg, 101)):
+        with pytest.raises(ValueError, match=f"quality {quality}: expected 1 to"):
+            codec(GREY, quality)
+
+
+# Codecs
+
+
+def test_jpeg2000_gets_worse_with_its_number():
+    frame = picture()
+    scores = [psnr(frame, jpeg2000(frame, quality)) for quality in (1, 20, 40, 60)]
+    assert scores[0] > 42
+    assert all(better > worse + 0.2 for better, worse in pairwise(scores))
+    assert scores[-1] > 25
+    for quality in (20, 40, 60):
+        assert np.array_equal(one(frame, f"j2k_q{quality}"), jpeg2000(frame, quality))
+
+
+def test_jpeg_gets_better_with_its_number(tmp_path):
+    frame = picture()
+    scores = [psnr(frame, jpeg(frame, quality)) for quality in (20, 40, 60)]
+    assert scores == sorted(scores)
+    assert scores[0] < scores[-1] - 1
+    write_image(tmp_path / "frame.jpg", frame, quality=40)
+    assert np.array_equal(read_image(tmp_path / "frame.jpg"), one(frame, "jpeg_q40"))
+    assert np.array_equal(jpeg(frame[:, ::-1], 40), jpeg(frame[:, ::-1].copy(), 40))
+
+
+@pytest.mark.parametrize("codec", [jpeg2000, jpeg])
+def test_colours_and_places_are_kept(codec):
+    frame = np.zeros((64, 96, 3), np.uint8)
+    colours = [(200, 30, 60), (20, 180, 90), (40, 70, 220)]
+    for number, colour in enumerate(colours):
+        frame[:, 32 * number : 32 * number + 32] = colour
+    found = codec(frame, 20).astype(int)
+    for number, colour in enumerate(colours):
+        inner = found[8:-8, 32 * number + 8 : 32 * number + 24]
+        assert np.abs(inner.mean((0, 1)) - colour).max() < 6
+
+
+def test_jpeg2000_is_that_of_the_ffmpeg_command(tmp_path):
+    if not shutil.which("ffmpeg"):
+        pytest.skip("no ffmpeg command here")
+    frame = picture(256, 300)  # two tiles
+    write_image(tmp_path / "im.png", frame)
+    command = ["ffmpeg", "-v", "error", "-nostdin", "-i"]
+    for args in (["im.png", "-q", "20", "-vcodec", "jpeg2000", "-format", "j2k", "x.mov"], ["x.mov", "back.png"]):
+        subprocess.run([*command, *args], cwd=tmp_path, check=True)
+    assert psnr(read_image(tmp_path / "back.png"), jpeg2000(frame, 20) + 1e-6) > 50  # versions may differ
+
+
+def test_jpeg2000_needs_the_ffmpeg_it_was_written_for(monkeypatch):
+    monkeypatch.setitem(av.library_versions, "libavutil", (99, 0, 0))
+    with pytest.raises(ValueError, match=r"PyAV with FFmpeg 8 .* found libavutil 99: pip install"):
+        jpeg2000(GREY, 20)
+
+
+# Bicubic
+
+
+def test_bicubic_rounds_once():
+    frame = picture(64, 96)
+    low = imresize(frame, scale=1 / 4, rounding=None)
+    expected = np.clip(np.floor(255 * imresize(low, size=(64, 96)) + 0.5), 0, 255)
+    small = imresize(frame, scale=1 / 4)
+    assert small.dtype == np.uint8  # as the files of Vid4
+    assert np.array_equal(one(frame, "bi_x4"), imresize(small, scale=4)[: frame.shape[0], : frame.shape[1]])
+    found = one(frame, "bicubic_x4")
+    assert np.array_equal(found, expected)
+    twice = imresize(imresize(frame, scale=1 / 4), scale=4)
+    assert 1 <= np.abs(found.astype(int) - twice).max() <= 4
+
+
+def test_bicubic_moves_nothing_where_sides_are_no_multiples_of_4():
+    x, y = np.meshgrid(np.arange(45), np.arange(31))
+    ramp = np.stack((5 * x, 8 * y, 2 * x + 3 * y), -1).astype(np.uint8)
+    error = np.abs(one(ramp, "bicubic_x4").astype(int) - ramp)
+    assert error[8:-8, 8:-8].max() <= 1

@@ -1,0 +1,283 @@
+"""Reference cases of TDAN's network, operator, losses and training steps, in both published forms."""
+
+import contextlib
+import itertools
+
+import numpy as np
+import torch
+
+import common.ops.deform_conv
+from common.degrade.matlab_imresize import imresize
+from common.degrade.operators import downsample_bd, gaussian_taps
+from common.media.color import rgb_to_y
+from common.media.frame_windows import neighbour_indices
+from common.ops.deform_conv import deform_conv2d
+from common.scoring.metrics import psnr, ssim
+from tdan.checkpoints import AUTHORS, MMAGIC, build, convert, own_name
+from tdan.ensemble import chopped, flipped
+from tdan.losses import tdan_loss
+from tdan.model import TDAN
+from tests.golden_cases.common import chw, hwc
+from tests.helpers.golden import Case
+
+CHANNELS = slice(0, 8)  # that the cases keep of an activation
+FIRST = slice(0, 1)  # the first neighbour
+NOISE = 2e-6  # pixels; float32's of a position
+
+
+def unit(levels: np.ndarray) -> torch.Tensor:
+    return torch.from_numpy(levels).float() / 255
+
+
+def network_of(case: Case) -> TDAN:
+    network = build(convert(case.state, case.folder), case.folder)
+    assert network.deform[0].border == case.meta.get("border_rule", "torchvision")
+    return network
+
+
+def deform_conv(case: Case) -> None:
+    inputs = {key: case.tensor(key).requires_grad_() for key in case.inputs if key != "grad_y"}
+    args = {key: tuple(x) if isinstance(x, list) else x for key, x in case.meta["args"].items()}
+    count = args.pop("deform_groups")
+    taps = inputs["weight"][0, 0].numel()
+    assert inputs["offset"].shape[1] == 2 * taps * count
+    image, offset, weight = (inputs[key] for key in ("x", "offset", "weight"))
+    y = deform_conv2d(
+        image, offset, weight, inputs.get("bias"), inputs.get("mask"), **args, border=case.meta["border_rule"]
+    )
+    y.backward(case.tensor("grad_y"))
+    atol = case.meta["tolerance"]["atol"]
+    case.check("y", y, atol=atol)
+    for key, tensor in inputs.items():
+        case.check(f"grad_{key}", tensor.grad, atol=atol)
+    if "grad_offset_torchvision" in case.outputs:
+        case.decline("grad_offset_torchvision", "a tap exactly one pixel outside: we follow mmcv, in grad_offset")
+
+
+@torch.no_grad()
+def net(case: Case) -> None:
+    network = network_of(case)
+    atol = case.meta["tolerance"]["atol"]
+    seen = {}
+
+    def keep(name):
+        """A hook that keeps a module's first result, and what that was made from."""
+
+        def hook(module, given, made):
+            seen.setdefault(f"into_{name}", given)
+            seen.setdefault(name, made)
+
+        return hook
+
+    network.blocks_before.register_forward_hook(keep("features"))
+    network.blocks_after.register_forward_hook(keep("rec1"))
+    for k, layer in enumerate(network.deform):
+        layer.register_forward_hook(keep(f"deform{k}"))
+    found = network(unit(case.inputs["lr"]))
+    case.check("sr", found["pred"] - 0.5, atol=atol)
+    case.check("aligned", found["aligned"] - 0.5, atol=atol)
+    places = {
+        "features_ch0_8": ("features", slice(None)),
+        "agg_ch0_8": ("deform1", FIRST),
+        "align1_ch0_8": ("deform2", FIRST),
+        "align2_ch0_8": ("deform3", FIRST),
+        "rec1_ch0_8": ("rec1", slice(None)),
+    }
+    for key, (name, images) in places.items():
+        if key in case.outputs:
+            case.check(key, seen[name][images, CHANNELS], atol=atol)
+    if "agg0_ch0_8" in case.outputs:
+        case.check("agg0_ch0_8", seen["into_deform0"][0][FIRST, CHANNELS], atol=atol)
+    for key, k, channels in (("offset1_group0", 0, slice(18)), ("offset3_group0", 2, slice(18)),
+                             ("offset4_group7", 3, slice(-18, None))):  # fmt: skip
+        if key in case.outputs:
+            case.check(key, seen[f"into_deform{k}"][1][FIRST, channels], atol=atol)
+
+
+def losses_of(network: TDAN, case: Case, weight: float) -> dict[str, torch.Tensor]:
+    dtype = network.first.weight.dtype
+    frames, target = (unit(case.inputs[key]).to(dtype) for key in ("lr", "gt"))
+    return tdan_loss(network(frames), frames, target, weight)
+
+
+class Undecided:
+    """Taps that lie so near a whole pixel that float32's noise decides which slope their offset's gradient has.
+
+    While it is entered, the sampler notes them; those in `other` it moves to the other side.
+    """
+
+    def __init__(self):
+        self.found, self.other, self.calls = [], (), 0
+
+    def __enter__(self):
+        self.calls, self.sample = 0, common.ops.deform_conv._sample
+        common.ops.deform_conv._sample = self
+        return self
+
+    def __exit__(self, *_):
+        common.ops.deform_conv._sample = self.sample
+
+    def __call__(self, framed, *positions):
+        moved = list(positions)
+        for axis, position in enumerate(positions):
+            distance = (position - position.round()).detach()
+            near = (distance != 0) & (distance.abs() < NOISE)
+            places = [(self.calls, axis, *place) for place in near.nonzero().tolist()]
+            self.found += places if not self.other else []
+            for place in self.other:
+                if place in places:
+                    index = tuple(place[2:])
+                    moved[axis] = moved[axis].index_put(
+                        tuple(torch.tensor(i) for i in index), position[index] - 2 * distance[index]
+                    )
+        self.calls += 1
+        return self.sample(framed, *moved)
+
+
+def check_gradients(case: Case, weight: float, table: dict, norms: str, gradients: bool = True) -> dict:
+    """Norms of all gradients, in the order of the reference's parameters, and some gradients; returns the losses.
+
+    They are ours in float32. Where those differ, the reference's float32 may have taken another slope at a tap near a
+    whole pixel: then it must agree with float64 for one choice of sides of these few taps.
+    """
+    network = network_of(case)
+    losses = losses_of(network, case, weight)
+    losses["total"].backward()
+
+    def compare(network: TDAN) -> None:
+        parameters = dict(network.named_parameters())
+        ordered = [parameters[own_name(name, table)].grad for name in case.state]
+        case.check(norms, torch.stack([gradient.norm() for gradient in ordered]), rtol=1e-4, atol=1e-6)
+        for key in case.outputs:
+            if gradients and key.startswith("grad_") and key != norms:
+                found = parameters[own_name(key.removeprefix("grad_"), table)].grad
+                case.check(key, found, atol=1e-4 * np.abs(case.outputs[key]).max())
+
+    try:
+        compare(network)
+    except AssertionError:
+        undecided = Undecided()
+        with undecided:
+            losses_of(network_of(case).double(), case, weight)
+        places = list(undecided.found)
+        assert 1 <= len(places) <= 5, places
+        for others in itertools.chain.from_iterable(itertools.combinations(places, n + 1) for n in range(len(places))):
+            undecided.other = others
+            network = network_of(case).double()
+            with undecided:
+                losses_of(network, case, weight)["total"].backward()
+            with contextlib.suppress(AssertionError):
+                compare(network)
+                break
+        else:
+            raise
+    return losses
+
+
+def mmagic_training(case: Case) -> None:
+    rtol = case.meta["tolerance"]["loss_rtol"]
+    for name, weight in (("w0p01", 0.01), ("w0p25", 0.25)):
+        losses = check_gradients(case, weight, MMAGIC, f"{name}_grad_norms", gradients=weight == 0.01)
+        case.check(f"{name}_loss_pix", losses["sr"], rtol=rtol)
+        case.check(f"{name}_loss_pix_lq", losses["align"], rtol=rtol)
+        case.check(f"{name}_loss_total", losses["total"], rtol=rtol)
+    for stage, rate, decay in (("stage1", 1e-4, 1e-6), ("stage2", 5e-5, 0.0)):
+        network = network_of(case)
+        optimizer = torch.optim.Adam(network.parameters(), rate, weight_decay=decay)
+        totals = []
+        for _ in case.outputs[f"{stage}_losses"]:
+            optimizer.zero_grad()
+            total = losses_of(network, case, 0.01)["total"]
+            total.backward()
+            optimizer.step()
+            totals.append(total.item())
+        case.check(f"{stage}_losses", totals, rtol=case.meta["tolerance"]["steps_rtol"])
+
+
+def authors_training(case: Case) -> None:
+    rtol = case.meta["tolerance"]["loss_rtol"]
+    losses = check_gradients(case, 0.25, AUTHORS, "grad_norms")
+    case.check("loss_sr", losses["sr"], rtol=rtol)
+    case.check("loss_align_unweighted", losses["align"] / 0.25, rtol=rtol)
+    case.check("loss_total", losses["total"], rtol=rtol)
+
+
+@torch.no_grad()
+def chop_and_flip(case: Case) -> None:
+    network, frames = network_of(case), unit(case.inputs["lr"])
+    atol = case.meta["tolerance"]["atol"]
+    case.check("chop", chopped(lambda part: network(part)["pred"], frames, 4) - 0.5, atol=atol)
+    case.check("ensemble", flipped(lambda part: network(part)["pred"], frames) - 0.5, atol=atol)
+
+
+def degradations(case: Case) -> None:
+    atol = case.meta["tolerance"]["atol"]
+    gt, odd = (hwc(case.inputs[key]) / 255 for key in ("gt", "gt_odd"))
+    bi, bd = imresize(gt, scale=1 / 4), downsample_bd(gt)
+    case.check("bi_float", chw(bi), atol=atol)
+    case.check("bd_float", chw(bd), atol=atol)
+    taps = gaussian_taps(12, 1.6)
+    case.check("bd_kernel", np.outer(taps, taps), atol=atol)
+    case.check("bi_up4_float", chw(imresize(bi, scale=4)), atol=atol)
+    case.check("bi_float_odd", chw(imresize(odd, scale=1 / 4)), atol=atol)
+    case.check("duf_float", chw(downsample_bd(gt, kind="duf")), atol=atol)
+    whole = hwc(case.inputs["gt"])
+    for key, levels in (("bi_u8", imresize(whole, scale=1 / 4)), ("bd_u8", downsample_bd(whole))):
+        case.check(key, chw(levels), outliers=0.002)  # of ties
+        assert np.abs(chw(levels) - case.outputs[key]).max() <= 1
+
+
+def bi_uint8(case: Case) -> None:
+    gt, odd = (hwc(case.inputs[key]) for key in ("gt", "gt_odd"))
+    low = imresize(gt, scale=1 / 4, rounding="per-axis")
+    for key, levels in {
+        "lr": low,
+        "lr_odd": imresize(odd, scale=1 / 4, rounding="per-axis"),
+        "lr_up4": imresize(hwc(case.inputs["lr"]), scale=4, rounding="per-axis"),
+        "lr_float_passes": imresize(gt, scale=1 / 4),
+    }.items():
+        case.check(key, chw(levels), outliers=0.001)  # of ties
+        assert np.abs(chw(levels) - case.outputs[key]).max() <= 1
+
+
+def metrics(case: Case) -> None:
+    gt, pred = (hwc(case.inputs[key]) for key in ("gt", "pred"))
+    rounded = np.round(pred).clip(0, 255)
+    tolerance = case.meta["tolerance"]
+    case.check("gt_y", rgb_to_y(gt), atol=tolerance["gt_y"])
+    for key in case.outputs:
+        measure, *rest = key.removeprefix("basicsr_").split("_")
+        if measure not in ("psnr", "ssim"):
+            continue
+        space, kind, crop = rest
+        border = int(crop.removeprefix("crop"))
+        cut = slice(border, -border or None)
+        images = [(gt if image is gt else {"float": pred, "u8": rounded}[kind])[cut, cut] for image in (gt, pred)]
+        if space == "y":
+            images = [rgb_to_y(image / 255) for image in images]
+        value = psnr(*images, peak=255) if measure == "psnr" else ssim(*images, kind="wang", peak=255)
+        case.check(key, value, atol=tolerance[measure])
+    shaved = [rgb_to_y(image / 255)[4:-4, 4:-4] for image in (gt, rounded)]
+    case.check("tdan2018_psnr_y_shave4", psnr(*shaved, peak=255), atol=tolerance["psnr"])
+    case.check("tdan2018_ssim_rgb", ssim(gt / 255, pred / 255, kind="same-zero", peak=1), atol=tolerance["ssim"])
+
+
+def frame_windows(case: Case) -> None:
+    for key, rows in case.outputs.items():
+        padding, _, length = key.rpartition("_")
+        padding = {"tdan2018": "tdan_eval"}.get(padding, padding)
+        case.check(key, [neighbour_indices(k, 5, int(length), padding=padding) for k in range(len(rows))])
+
+
+HANDLERS = {
+    "tdan/deform_conv": deform_conv,
+    "tdan/mmagic_net": net,
+    "tdan/tdan2018_net": net,
+    "tdan/mmagic_training": mmagic_training,
+    "tdan/tdan2018_training": authors_training,
+    "tdan/tdan2018_chop_and_flip": chop_and_flip,
+    "tdan/degradations": degradations,
+    "tdan/degradation_bi_matlab_uint8": bi_uint8,
+    "tdan/metrics": metrics,
+    "tdan/frame_windows": frame_windows,
+}

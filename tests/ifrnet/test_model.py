@@ -1,0 +1,235 @@
+"""IFRNet's networks, losses and checkpoint files."""
+
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from common.checkpoints import checkpoint_file
+from common.ops import complexity
+from common.ops.memory_format import layout_of
+from common.ops.pad import pad_centred
+from ifrnet.checkpoints import SIZE_OF_SHAPE, adapt, load_network
+from ifrnet.losses import census_distance, charbonnier, distillation, geometry, robust_weight, ternary
+from ifrnet.model import SIZES, IFRNet, check_size, multiple_of
+
+PUBLISHED = {"IFRNet": (4_959_692, 22.18), "IFRNet_L": (19_699_460, 87.85), "IFRNet_S": (2_803_610, 12.60)}
+
+
+@pytest.fixture
+def tiny():
+    torch.manual_seed(0)
+    return IFRNet("IFRNet_tiny").eval()
+
+
+@pytest.mark.parametrize("size", PUBLISHED)
+def test_sizes_have_the_published_parameters_and_cost(size):
+    parameters, gmac = PUBLISHED[size]
+    network = IFRNet(size)
+    assert complexity.parameters(network) == parameters
+    assert len(network.state_dict()) == 104
+    macs = complexity.macs(lambda: IFRNet(size), *[(1, 3, 256, 448)] * 2, (1,))
+    assert macs / 1e9 == pytest.approx(gmac, abs=0.006)
+
+
+@torch.no_grad()
+def test_every_pair_and_time_is_on_its_own(tiny):
+    img0, img1 = torch.rand(2, 3, 3, 32, 48)
+    t = torch.tensor([0.1, 0.9, 0.5, 0.3, 0.7, 0.2])  # two times a pair
+    together = tiny(img0, img1, t)
+    assert together["pred"].shape == (6, 3, 32, 48)
+    for n, time in enumerate(t):
+        pair = n // 2
+        alone = tiny(img0[pair : pair + 1], img1[pair : pair + 1], time[None])
+        for key in ("pred", "flow0_1", "flow1_4", "mask"):
+            torch.testing.assert_close(together[key][n], alone[key][0], atol=1e-5, rtol=0)
+
+
+@torch.no_grad()
+def test_equal_frames_differ_by_the_residual_alone(tiny):
+    frame = torch.full((1, 3, 32, 32), 0.4)
+    outputs = tiny(frame, frame, torch.tensor([0.5]))
+    expected = (0.4 + outputs["residual"]).clamp(0, 1)
+    torch.testing.assert_close(outputs["pred"], expected, atol=1e-6, rtol=0)
+
+
+def test_in_place_inference_equals_training_and_keeps_its_inputs(tiny):
+    img0, img1, t = torch.rand(1, 3, 32, 32), torch.rand(1, 3, 32, 32), torch.tensor([0.5])
+    before = img0.clone(), img1.clone()
+    trained = tiny(img0, img1, t)["pred"]
+    with torch.no_grad():
+        inferred = tiny(img0, img1, t)["pred"]
+    torch.testing.assert_close(inferred, trained.detach(), atol=1e-6, rtol=0)
+    assert torch.equal(img0, before[0])
+    assert torch.equal(img1, before[1])
+
+
+def test_layouts_agree(tiny):
+    img0, img1, t = torch.rand(1, 3, 32, 32), torch.rand(1, 3, 32, 32), torch.tensor([0.5])
+    seen, results = [], []
+    tiny.encoder.pyramid1.register_forward_hook(lambda _module, _inputs, output: seen.append(layout_of(output)))
+    for layout in (torch.contiguous_format, torch.channels_last):
+        tiny.memory_format = layout
+        results.append(tiny(img0, img1, t)["pred"])
+    torch.testing.assert_close(*results, atol=1e-5, rtol=0)
+    assert seen == [torch.contiguous_format, torch.channels_last]
+    tiny.memory_format = None
+    with torch.no_grad():
+        tiny(img0, img1, t)
+    assert seen[2] == torch.channels_last
+
+
+@torch.no_grad()
+def test_bf16_keeps_flows_in_float32(tiny):
+    img0, img1, t = torch.rand(1, 3, 32, 32), torch.rand(1, 3, 32, 32), torch.tensor([0.5])
+    plain = tiny(img0, img1, t)
+    with torch.autocast("cpu", torch.bfloat16):
+        low = tiny(img0, img1, t)
+    assert {low[key].dtype for key in ("flow0_1", "flow1_3", "mask", "residual", "pred")} == {torch.float32}
+    torch.testing.assert_close(low["pred"], plain["pred"], atol=0.02, rtol=0)
+
+
+@pytest.mark.parametrize(("scale", "multiple"), [(1.0, 16), (0.8, 20), (0.5, 32), (2.0, 8), (0.25, 64)])
+def test_sizes_that_fit_a_scale(scale, multiple):
+    assert multiple_of(scale) == multiple
+    for count in range(1, 40):
+        frame = torch.empty(1, 3, multiple * count, multiple)
+        check_size(frame, frame, scale)
+    for odd in (frame[:, :, 1:], frame[:, :, :0], frame[:, :, : multiple // 2]):
+        with pytest.raises(ValueError, match=rf"multiples of {multiple}; pad them"):
+            check_size(odd, odd, scale)
+
+
+def test_frames_of_two_shapes_are_refused(tiny):
+    with pytest.raises(ValueError, match="expected one shape"):
+        tiny(torch.rand(1, 3, 32, 32), torch.rand(1, 3, 32, 48), torch.tensor([0.5]))
+
+
+def test_pad_centred():
+    x = torch.arange(2 * 5 * 7.0).view(2, 5, 7)
+    padded, unpad = pad_centred(x, 4)
+    assert torch.equal(padded, F.pad(x, (0, 1, 1, 2), mode="replicate"))
+    assert torch.equal(unpad(padded), x)
+    assert pad_centred(x, 1)[0] is x
+
+
+# Losses against plain formulas
+
+
+def plain_census(first, second, window):
+    """As the paper writes it: windows by unfold, every neighbour by itself."""
+    reach, (batch, channels, height, width) = window // 2, first.shape
+
+    def transform(x):
+        x = x.reshape(batch * channels, 1, height, width)
+        values = F.unfold(x, window, padding=reach).view(batch * channels, window**2, height, width) - x
+        return values / torch.sqrt(0.81 + values**2)
+
+    square = (transform(first) - transform(second)) ** 2
+    distance = (square / (0.1 + square)).mean(1, keepdim=True)
+    mask = torch.zeros(height, width, dtype=first.dtype)
+    mask[reach : height - reach, reach : width - reach] = 1
+    return (distance * mask).mean()
+
+
+@pytest.mark.parametrize("window", [3, 7])
+def test_census_equals_the_plain_formula(window):
+    torch.manual_seed(1)
+    first, second = torch.rand(2, 2, 3, 11, 9, dtype=torch.float64)
+    first.requires_grad_()
+    found, plain = census_distance(first, second, window), plain_census(first, second, window)
+    torch.testing.assert_close(found, plain)
+    torch.testing.assert_close(*(torch.autograd.grad(loss, first)[0] for loss in (found, plain)))
+    assert census_distance(first[..., :2, :2], second[..., :2, :2], window) == 0
+
+
+def test_census_gradients():
+    torch.manual_seed(1)
+    pair = torch.rand(2, 1, 2, 6, 5, dtype=torch.float64).requires_grad_().unbind(0)
+    assert torch.autograd.gradcheck(geometry, pair)
+    prediction, target = (torch.rand(1, 3, 9, 8, dtype=torch.float64, requires_grad=True) for _ in range(2))
+    assert torch.autograd.gradcheck(lambda x: ternary(x, target), prediction)
+    ternary(prediction, target).backward()
+    assert target.grad is None
+
+
+def test_distillation_weighs_by_agreement():
+    flow, label = torch.zeros(1, 2, 4, 4), torch.full((1, 2, 4, 4), 3.0)
+    weight = robust_weight(flow, label)
+    assert weight[0, 0, 0, 0] == pytest.approx(math.exp(-0.3 * math.sqrt(18)))
+    assert distillation(flow, label, torch.ones(1, 1, 4, 4)).item() == pytest.approx(3, abs=1e-5)  # about |d|
+    assert distillation(flow, label, torch.zeros(1, 1, 4, 4)).item() == 1  # flat
+    assert charbonnier(flow, flow).item() == pytest.approx(1e-3)
+
+
+# Files
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("form", ["bare", "module", "mmediting"])
+def test_published_forms_load_and_tell_their_size(tmp_path, size, form):
+    state = IFRNet(size).state_dict()
+    if form == "module":
+        value = {f"module.{key}": tensor for key, tensor in state.items()}
+    elif form == "mmediting":
+        extra = {"step_counter": torch.tensor(5), "data_preprocessor.mean": torch.zeros(3)}
+        value = {"meta": {"epoch": 3}, "state_dict": {f"generator.{k}": v for k, v in state.items()} | extra}
+    else:
+        value = state
+    checkpoint_file.save(value, tmp_path / "x.pth")
+    found = load_network(tmp_path / "x.pth")
+    assert found.size == size
+    assert all(torch.equal(tensor, state[key]) for key, tensor in found.state_dict().items())
+    assert not found.training
+    assert SIZE_OF_SHAPE[tuple(state["encoder.pyramid1.0.0.weight"].shape)] == size
+
+
+def test_files_that_are_not_ours_are_refused(tmp_path):
+    state = IFRNet("IFRNet_tiny").state_dict()
+    with pytest.raises(ValueError, match="no tensor encoder"):
+        adapt({"conv.weight": torch.zeros(1)}, "x.pth")
+    with pytest.raises(ValueError, match=r"\(7, 3, 3, 3\): expected one of"):
+        adapt(state | {"encoder.pyramid1.0.0.weight": torch.zeros(7, 3, 3, 3)}, "x.pth")
+    with pytest.raises(ValueError, match="expected a state dict"):
+        adapt([1], "x.pth")
+    checkpoint_file.save({k: v for k, v in state.items() if k != "decoder1.convblock.2.bias"}, tmp_path / "x.pth")
+    with pytest.raises(ValueError, match=r"1 missing: decoder1.convblock.2.bias"):
+        load_network(tmp_path / "x.pth")
+    checkpoint_file.save(state, tmp_path / "x.pth")
+    with pytest.raises(ValueError, match="holds IFRNet_tiny, but IFRNet_L was asked for"):
+        load_network(tmp_path / "x.pth", "IFRNet_L")
+
+
+def test_weights_without_time_are_recognised(tiny):
+    assert not tiny.ignores_time
+    tiny.decoder4.convblock[0][0].weight.data[:, -1] = 0
+    assert tiny.ignores_time
+    img0, img1 = torch.rand(2, 1, 3, 32, 32)
+    with torch.no_grad():
+        results = tiny(img0, img1, torch.tensor([0.1, 0.9]))["pred"]
+    assert torch.equal(results[0], results[1])
+
+
+@pytest.mark.gpu
+@torch.no_grad()
+def test_cuda_equals_cpu(tiny):
+    torch.backends.cudnn.allow_tf32, before = False, torch.backends.cudnn.allow_tf32
+    try:
+        img0, img1, t = torch.rand(1, 3, 64, 96), torch.rand(1, 3, 64, 96), torch.tensor([0.25, 0.5])
+        here = tiny(img0, img1, t)
+        there = tiny.cuda()(img0.cuda(), img1.cuda(), t.cuda())
+        for key in ("pred", "flow0_1", "flow1_4"):
+            torch.testing.assert_close(there[key].cpu(), here[key], atol=1e-4, rtol=0)
+    finally:
+        torch.backends.cudnn.allow_tf32 = before
+
+
+@pytest.mark.gpu
+@torch.no_grad()
+def test_compiled_equals_eager(tiny):
+    img0, img1, t = torch.rand(1, 3, 64, 96).cuda(), torch.rand(1, 3, 64, 96).cuda(), torch.tensor([0.5]).cuda()
+    tiny.cuda()
+    torch.testing.assert_close(
+        torch.compile(tiny)(img0, img1, t)["pred"], tiny(img0, img1, t)["pred"], atol=2e-3, rtol=0
+    )

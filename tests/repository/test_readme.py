@@ -1,0 +1,158 @@
+"""Every command line that a README shows is run, on clips that the project makes and on random weights."""
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+import torch
+
+import tdan.checkpoints
+import toflow.config
+from common.checkpoints import checkpoint_file
+from common.media.image import write_image
+from common.media.video_reader import open_clip, open_writer
+from ifrnet.model import IFRNet
+from pvdnet.models.deblurnet import DeblurNet
+from qpwcnet.pwcnet import PWCNet
+from tdan.model import TDAN
+from tests.helpers import warm
+from toflow.checkpoints import published, spynet_names
+from toflow.model import FORMS, SPyNet, TOFlow
+
+ROOT = Path(__file__).parents[2]
+PAGES = ("README.md", "ifrnet/README.md", "pvdnet/README.md", "qpwcnet/README.md", "tdan/README.md",
+         "toflow/README.md", "datasets/README.md")  # fmt: skip
+# Training commands are cut down to a few steps; what they are about stays.
+FEWER_STEPS = {
+    "pvdnet": "-b 1 -th 0 --set width=32 --set height=32 --set frame_itr_num=2 --set total_itr=2 --device cpu".split(),
+    "ifrnet": "-b 1 -th 0 --set crop=32 --set max_steps=2 --device cpu".split(),
+    "qpwcnet": "-b 1 -th 0 --set filters=4,4,4,8,8 --set input_shape=64,64 --set max_steps=1 --set valid_samples=1 "
+    "--device cpu".split(),
+    "tdan": "-b 1 -th 0 --set crop=8 --set max_steps=1 --set valid_samples=1 --device cpu".split(),
+    "toflow": "-b 1 -th 0 --set crop=32 --set flow_crop=32 --set max_steps=2 --device cpu".split(),
+}
+ELSEWHERE = ("make ", "pip ", "tensorboard ")  # make's targets have tests of their own; these take no clips
+
+
+def commands() -> list[str]:
+    found = []
+    for page in PAGES:
+        for block in re.findall(r"```bash\n(.*?)```", (ROOT / page).read_text(), re.S):
+            found += [line.split("  #")[0].strip() for line in block.replace("\\\n", " ").splitlines() if line.strip()]
+    return [line for line in dict.fromkeys(found) if not line.startswith(ELSEWHERE)]
+
+
+@pytest.fixture(scope="module")
+def workplace(tmp_path_factory):
+    """A clone with small clips, a video, frames, and files named like the published checkpoints."""
+    here = tmp_path_factory.mktemp("clone")
+    for name in ("common", "ifrnet", "pvdnet", "qpwcnet", "tdan", "toflow"):
+        shutil.copytree(ROOT / name, here / name, ignore=shutil.ignore_patterns("__pycache__"))
+    (here / "datasets").mkdir()
+    for script in (ROOT / "datasets").glob("*.py"):
+        shutil.copy(script, here / "datasets")
+    layouts = {"DVD": 3, "nah": 3, "vimeo_triplet": 3, "vimeo_septuplet": 7, "gopro240": 9, "vid4": 7, "sintel": 3,
+               "spmcs": 5, "clips": 6, "chairs": 2, "kitti15": 2}  # fmt: skip
+    for layout, frames in layouts.items():
+        command = f"python datasets/make_synthetic.py --layout {layout} --frames {frames} --size 64x48"
+        run(f"{command} --clips 1 --test_clips 1", here)
+    interpolation_sets(here / "datasets")
+    clip = list(open_clip(here / "datasets/test_nah/video_0000/sharp"))
+    with open_writer(here / "clip.mp4", frame_rate=25) as writer:
+        for number, frame in enumerate(clip):
+            writer.write(frame)
+            write_image(here / f"frames/{number:04}.png", frame)
+    with open_writer(here / "small.mp4", frame_rate=25) as writer:
+        for number in range(7):
+            small = clip[number % len(clip)][:16, :24]
+            writer.write(small)
+            write_image(here / f"small/{number:04}.png", small)
+    torch.manual_seed(0)
+    for name in ("PVDNet_DVD", "PVDNet_nah", "PVDNet_large_nah"):
+        network = DeblurNet("PVDNet_large" if "large" in name else "PVDNet")
+        state = {f"module.{key}": value for key, value in network.state_dict().items()}
+        checkpoint_file.save(state, here / f"ckpt/{name}.pytorch")
+    checkpoint_file.save(network.BIMNet.state_dict(), here / "ckpt/BIMNet.pytorch")
+    for name in ("IFRNet_Vimeo90K", "IFRNet_L_Vimeo90K", "IFRNet_S_Vimeo90K", "IFRNet_GoPro"):
+        checkpoint_file.save(IFRNet(name.rsplit("_", 1)[0]).state_dict(), here / f"ckpt/{name}.pth")
+    shutil.copy(here / "ckpt/IFRNet_GoPro.pth", here / "ckpt/IFRNet_gopro-5d2f805a.pth")
+    toflow_checkpoints(here / "ckpt")
+    tdan_checkpoints(here / "ckpt")
+    for name in ("pwc_net.pth.tar", "network-default.pytorch"):
+        checkpoint_file.save(PWCNet().state_dict(), here / "ckpt" / name)
+    return here
+
+
+def tdan_checkpoints(folder: Path) -> None:
+    """Files named as the published ones; the authors' with their border rule."""
+    for entry in tdan.checkpoints.published():
+        theirs = entry["file"].endswith(".pt")
+        network = TDAN(border="tdan" if theirs else "torchvision", init="authors" if theirs else "mmagic")
+        checkpoint_file.save(network.state_dict(), folder / entry["file"])
+
+
+def toflow_checkpoints(folder: Path) -> None:
+    """Files named as the published ones; whole models under our own names, flow networks under theirs."""
+    for entry in published():
+        if entry["config"]:
+            state = TOFlow(toflow.config.PRESETS[entry["config"]].form).state_dict()
+        else:
+            layout = "mmagic_spynet" if entry["file"].endswith(".pth") else "moduleBasic"
+            state = SPyNet(FORMS["mmagic_vfi"]).state_dict()
+            state = {name: state[f"levels.{own}"] for name, own in spynet_names(layout, batch_norm=False)}
+        checkpoint_file.save(state, folder / entry["file"])
+
+
+def interpolation_sets(root: Path) -> None:
+    """One sample of each test set that the generator does not make, from the frames of its GoPro clip."""
+    frames = sorted((root / "GOPRO_Large_all/test").rglob("*.png"))
+    three = frames[0], frames[4], frames[8]
+    for folder, names in (
+        ("ucf101_interp_ours/1", ("frame_00", "frame_01_gt", "frame_02")),
+        ("Middlebury/Venus", ("frame10", "frame10i11", "frame11")),
+        ("SNU-FILM/test/GOPRO_test", ("1", "2", "3")),
+    ):
+        (root / folder).mkdir(parents=True)
+        for source, name in zip(three, names, strict=True):
+            shutil.copy(source, root / folder / f"{name}.png")
+    for level in ("easy", "medium", "hard", "extreme"):
+        line = " ".join(f"data/SNU-FILM/test/GOPRO_test/{n}.png" for n in (1, 2, 3))
+        (root / f"SNU-FILM/test-{level}.txt").write_text(line + "\n")
+    shutil.copytree(frames[0].parent, root / "Adobe240/IMG_0015")
+
+
+def run(command: str, here: Path) -> subprocess.CompletedProcess:
+    words = shlex.split(command)
+    argv = ["-m", "torch.distributed.run", *words[1:]] if words[0] == "torchrun" else words[1:]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(here)}
+    return warm.run(argv, cwd=here, env=environment, timeout=300)
+
+
+@pytest.mark.parametrize("command", commands())
+def test_command(command, workplace):
+    command = command.replace("--nproc_per_node=4", "--nproc_per_node=2")
+    if "--is_train" in command:
+        paper = next(name for name in FEWER_STEPS if f"{name}/run.py" in command)
+        trained = workplace / "logs/PVDNet_TOG2021/PVDNet_DVD/checkpoint/train/epoch/ckpt"
+        if "-r " in command and "auto" not in command:
+            command = command.replace("-r 100", f"-r {len(list(trained.glob('*'))) - 1}")
+        command += " " + shlex.join(FEWER_STEPS[paper])
+        if "-r" not in command.split():
+            command += " -dl"
+        if "BIMNet_ckpt=" in command:  # the run that this one follows made fewer epochs here
+            command = command.replace("BIMNet_01000", "BIMNet_00001")
+    if "--output" in command:
+        command += " --overwrite"
+    if "make_synthetic" in command:
+        command += " --clips 1 --test_clips 1 --frames 3 --size 64x48"
+        command += "" if "--root" in command else " --root fresh"
+    done = run(command, workplace)
+    assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+
+
+def test_there_are_commands():
+    assert len(commands()) >= 12

@@ -1,0 +1,360 @@
+"""The user's own clip through TDAN: results remembered along it, ends, parts, sizes, times, and what is refused."""
+
+import os
+import signal
+import weakref
+from fractions import Fraction
+
+import numpy as np
+import pytest
+import torch
+
+from common import cli
+from common.checkpoints import checkpoint_file
+from common.degrade.matlab_imresize import imresize
+from common.media.frame_windows import PADDINGS, neighbour_indices, windows
+from common.media.image import list_frames, to_uint8
+from common.media.video_reader import open_clip
+from common.ops.tile import tiled
+from tdan import run, stream
+from tdan.ensemble import chopped, flipped
+from tdan.model import TDAN
+from tdan.stream import Enhancer
+from tests.common.media.test_frame_rate import NTSC, pictures, read_folder, times_of, write_folder, write_video
+from tests.common.media.test_video_reader import sound_of, write_with_sound
+from tests.helpers.runs import start
+
+EXACT = ("first", "blocks_before", "aggregate")  # layers that one call runs for five frames, or for one
+PARTS = ({}, {"tile": 12}, {"chop": True}, {"flips": True}, {"tile": 13, "flips": True})
+
+
+def network(scale=4, border="torchvision"):
+    """Weights in quarters make the features exact, so they are the same bits however many frames a call has."""
+    torch.manual_seed(0)
+    made = TDAN(8, 1, 1, scale=scale, border=border, init="authors").eval()
+    with torch.no_grad():
+        for name, parameter in made.named_parameters():
+            if name.startswith(EXACT):
+                parameter.copy_((4 * parameter).round() / 4)
+        made.last.weight *= 0.1  # results near [0, 1]
+    return made
+
+
+def clip(length, height, width):
+    """Frames (T, 3, H, W), multiples of 1 / 256 in [0, 1)."""
+    generator = torch.Generator().manual_seed(length)
+    return torch.randint(256, (length, 3, height, width), generator=generator) / 256
+
+
+def by_network(made, window, *, tile=0, chop=False, flips=False):
+    """The middle frame of (1, 5, 3, H, W), every part of it in a call of its own."""
+
+    def whole(frames):
+        function = lambda part: made(part)["pred"]  # noqa: E731
+        if chop:
+            return chopped(function, frames, made.scale)
+        return tiled(function, frames, tile=tile, overlap=min(stream.TILE_OVERLAP, tile // 2), scale=made.scale)
+
+    with torch.inference_mode():
+        return (flipped(whole, window) if flips else whole(window))[0]
+
+
+def streamed(made, frames, padding="reflection", **parts):
+    """The results along a clip (T, 3, H, W)."""
+    enhancer = Enhancer(made, **parts)
+    return [enhancer(window) for window in windows(enumerate(frames), 5, padding=padding)]
+
+
+def by_hand(made, frames, padding="reflection", **parts):
+    """The same, from lists of the whole clip."""
+    around = [neighbour_indices(number, 5, len(frames), padding=padding) for number in range(len(frames))]
+    return [by_network(made, frames[window][None], **parts) for window in around]
+
+
+def same(first, second):
+    return all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
+
+
+def images(results):
+    return [to_uint8(result.permute(1, 2, 0).numpy()) for result in results]
+
+
+def close(first, second):
+    return all(np.abs(a.astype(int) - b).max() <= 1 for a, b in zip(first, second, strict=True))
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    """Files of weights, by their scale."""
+    files = {scale: tmp_path_factory.mktemp("weights") / f"x{scale}.pth" for scale in (2, 4)}
+    for scale, file in files.items():
+        checkpoint_file.save(network(scale).state_dict(), file)
+    return files
+
+
+@pytest.fixture
+def command(tmp_path, weights):
+    """The arguments for files of `tmp_path`."""
+
+    def make(source, target, *more):
+        argv = ["--config", "TDAN_tiny_bi", "--device", "cpu", "--log_root", str(tmp_path)]
+        argv += [f"--set={field}" for field in ("channels=8", "blocks_before=1", "blocks_after=1")]
+        argv += ["--ckpt_abs_name", str(weights[2 if "scale=2" in more else 4])] if "--baseline" not in more else []
+        return [*argv, "--input", str(tmp_path / source), "--output", str(tmp_path / target), *more]
+
+    return make
+
+
+@pytest.fixture
+def larger(command):
+    """Runs the command; returns the exit code."""
+    return lambda *arguments: cli.run(run.main, command(*arguments))
+
+
+# What is remembered along a clip
+
+
+@pytest.mark.parametrize("parts", PARTS, ids=str)
+def test_remembered_results_are_those_of_whole_windows(parts):
+    made, frames = network(2), clip(5, 23, 7)
+    expected = by_hand(made, frames, **parts)
+    assert same(streamed(made, frames, **parts), expected)
+    assert not same(expected[1:], expected[:-1])
+
+
+@pytest.mark.parametrize("padding", PADDINGS)
+@pytest.mark.parametrize("length", [3, 6])
+def test_every_padding_and_length(padding, length):
+    made, frames = network(2, "tdan"), clip(length, 6, 7)
+    try:
+        expected = by_hand(made, frames, padding)
+    except ValueError:
+        assert length == 3
+        assert "circle" in padding
+        return
+    results = streamed(made, frames, padding)
+    assert same(results, expected)
+    assert [np.array_equal(a, b) for a, b in zip(images(results), images(expected), strict=True)] == [True] * length
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 2), (2, 1), (1, 15), (3, 3), (13, 5)])
+def test_odd_and_tiny_sizes(size):
+    made, frames = network(), clip(3, *size)
+    for parts in ({}, {"tile": 1 + max(size) // 2}, {"chop": True}, {"flips": True}):
+        results = streamed(made, frames, **parts)
+        assert {tuple(result.shape) for result in results} == {(3, 4 * size[0], 4 * size[1])}
+        assert same(results, by_hand(made, frames, **parts))
+
+
+@pytest.mark.parametrize(
+    ("padding", "parts", "count"),
+    [
+        *((padding, {}, 1) for padding in PADDINGS),
+        ("reflection", {"tile": 12}, 3),
+        ("circle", {"chop": True}, 4),
+        ("replicate", {"flips": True}, 4),
+    ],
+)
+def test_every_part_of_a_frame_is_computed_once(monkeypatch, padding, parts, count):
+    calls = dict.fromkeys(("extract", "neighbour_part", "middle_part"), 0)
+
+    def counted(name, original):
+        def call(self, x):
+            calls[name] += len(x)
+            return original(self, x)
+
+        return call
+
+    for name in calls:
+        monkeypatch.setattr(TDAN, name, counted(name, getattr(TDAN, name)))
+    streamed(network(2), clip(7, 23, 7), padding, **parts)
+    expected = dict.fromkeys(calls, 7 * count)
+    assert calls == (expected | {"neighbour_part": 4 * 7 * count} if "tile" in parts else expected)  # saves memory
+
+
+@pytest.mark.parametrize("padding", PADDINGS)
+def test_memory_does_not_grow_with_the_clip(padding):
+    made, enhancer = network(2), Enhancer(network(2), flips=True)
+    frames, features = [], []
+
+    def living(references):
+        return sum(reference() is not None for reference in references)
+
+    def read():
+        for number in range(12):
+            frame = torch.full((3, 2, 3), number / 32)
+            frames.append(weakref.ref(frame))
+            yield number, frame
+
+    def extract(x):
+        features.append(weakref.ref(result := made.extract(x)))
+        return result
+
+    enhancer.network.extract = extract
+    for number, window in enumerate(windows(read(), 5, padding=padding)):
+        enhancer(window)
+        assert living(frames) <= 7
+        assert living(features) <= 5 * 4
+        assert living(features) == 5 * 4 or not 2 <= number < 10
+    assert len(features) == 12 * 4
+    enhancer.forget()
+    assert living(features) == 0
+
+
+def test_another_clip_begins():
+    made, first, second = network(2), clip(5, 6, 7), clip(4, 6, 7)[[0, 1, 2, 3, 0]]
+    enhancer = Enhancer(made)
+    enhancer(list(enumerate(first)))
+    enhancer.forget()
+    assert torch.equal(enhancer(list(enumerate(second))), by_network(made, second[None]))
+
+
+def test_half_precision_gives_nearly_the_same():
+    made, frames = network(), clip(3, 9, 14)
+    whole, half = torch.stack(streamed(made, frames)), torch.stack(streamed(made, frames, amp="bf16"))
+    assert half.dtype == torch.float32
+    assert 0 < (whole - half).abs().mean() < 0.02 * whole.std()
+
+
+# Clips
+
+
+@pytest.mark.parametrize("flags", [[], ["--padding", "tdan_eval"], ["--chop"], ["--flips", "--tile", "9"]], ids=str)
+def test_folder_to_folder(tmp_path, larger, capsys, flags):
+    frames = pictures(3, 6, 13)
+    write_folder(tmp_path / "in", frames)
+    assert larger("in", "out", *flags) == 0
+    assert capsys.readouterr() == (f"3 frames -> {tmp_path / 'out'}\n", "")
+    assert [path.name for path in list_frames(tmp_path / "out")] == [f"shot_{n}.png" for n in range(3)]
+    parts = {"tile": 9 * ("--tile" in flags), "chop": "--chop" in flags, "flips": "--flips" in flags}
+    low = torch.from_numpy(np.stack(frames)).permute(0, 3, 1, 2).float() / 255
+    padding = "tdan_eval" if "tdan_eval" in flags else "reflection"
+    assert close(read_folder(tmp_path / "out"), images(by_hand(network(), low, padding, **parts)))
+
+
+def test_a_pattern_twofold_and_a_video_from_images(tmp_path, larger):
+    write_folder(tmp_path / "in", pictures(4, 9, 12))
+    assert larger("in/shot_[0-2].png", "out.mp4", "--set", "scale=2", "--fps", "30000/1001") == 0
+    assert open_clip(tmp_path / "out.mp4").size == (18, 24)
+    assert times_of(tmp_path / "out.mp4") == [n * Fraction(1001, 30000) for n in range(3)]
+
+
+def test_video_keeps_rate_times_and_sound(tmp_path, larger):
+    write_with_sound(tmp_path / "sound.mp4", seconds=0.3)
+    assert larger("sound.mp4", "sound_out.mp4", "--baseline") == 0
+    assert sound_of(tmp_path / "sound_out.mp4") == sound_of(tmp_path / "sound.mp4")
+    assert open_clip(tmp_path / "sound_out.mp4").size == (192, 256)
+    base = open_clip(write_video(tmp_path / "base.mp4", pictures(2), frame_rate=25))
+    times = [Fraction(tick, 600) for tick in (0, 20, 50, 60, 100)]
+    write_video(tmp_path / "in.mp4", pictures(5, 12, 16), times, frame_rate=24, like=base)
+    assert larger("in.mp4", "out.mp4") == 0
+    assert times_of(tmp_path / "out.mp4") == times
+    assert open_clip(tmp_path / "out.mp4").frame_rate == open_clip(tmp_path / "in.mp4").frame_rate
+
+
+def test_baseline_is_bicubic_and_needs_no_length(tmp_path, larger, capsys):
+    frames = pictures(1, 7, 9)
+    write_folder(tmp_path / "in", frames)
+    assert larger("in", "out", "--baseline") == 0
+    assert np.array_equal(read_folder(tmp_path / "out")[0], imresize(frames[0], scale=4))
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("length", [1, 2])
+def test_a_short_clip(tmp_path, larger, capsys, length):
+    frames = pictures(length, 8, 9)
+    write_folder(tmp_path / "in", frames)
+    for padding in ("reflection", "circle"):
+        assert larger("in", "none", "--padding", padding) == 2
+        error = capsys.readouterr().err
+        assert error.startswith(f"error: --padding {padding} for {tmp_path / 'in'}: a clip of {length} frames is too")
+        assert error.endswith(": use 'replicate'\n")
+        assert error.count("\n") == 1
+    assert not (tmp_path / "none").exists()
+    assert larger("in", "out") == 0
+    error = capsys.readouterr().err
+    assert error == f"{tmp_path / 'in'}: {length} frame(s) are too few for --padding reflection: using replicate\n"
+    assert larger("in", "asked", "--padding", "replicate") == 0
+    assert capsys.readouterr().err == ""
+    low = torch.from_numpy(np.stack(frames)).permute(0, 3, 1, 2).float() / 255
+    result = read_folder(tmp_path / "out")
+    assert close(result, images(by_hand(network(), low, "replicate")))
+    assert all(np.array_equal(a, b) for a, b in zip(result, read_folder(tmp_path / "asked"), strict=True))
+
+
+def test_the_command_line(tmp_path, command):
+    write_folder(tmp_path / "in", pictures(3, 8, 12))
+    done = start("tdan", command("in", "out", "--amp", "bf16"))
+    assert (done.returncode, done.stdout) == (0, f"3 frames -> {tmp_path / 'out'}\n"), done.stderr
+    assert [image.shape for image in read_folder(tmp_path / "out")] == [(32, 48, 3)] * 3
+
+
+def test_compile_reaches_what_runs(tmp_path, larger, monkeypatch):
+    called = []
+
+    def compiled(function, **_):
+        return lambda *arguments: [called.append(function.__name__), function(*arguments)][1]
+
+    monkeypatch.setattr(torch, "compile", compiled)
+    write_folder(tmp_path / "in", pictures(3, 4, 5))
+    assert larger("in", "out", "--compile") == 0
+    assert (called.count("extract"), called.count("fuse_window")) == (3, 3)
+
+
+# What goes wrong
+
+
+def test_refusals_in_one_line(tmp_path, larger, capsys):
+    write_folder(tmp_path / "in", pictures(3, 8, 12))
+    write_video(tmp_path / "in.mp4", pictures(3, 16, 24))
+    (tmp_path / "there.mp4").write_bytes(b"mine")
+    for source, target, flags, code, line in (
+        ("in", "out.mp4", [], 1, "frame rate"),
+        ("nothing", "out", [], 1, "does not exist"),
+        ("in.mp4", "out.mp4", ["--fps", "60"], 2, "keeps its own frame rate"),
+        ("in", "there.mp4", [], 1, "exists"),
+        ("in", "out", ["--chop", "--tile", "8"], 2, "give one of them"),
+        ("in", "out", ["--ckpt_abs_name", "nothing.pth"], 1, "nothing.pth"),
+        ("in", "in", ["--overwrite"], 1, "is the input"),
+    ):
+        assert larger(source, target, *flags) == code, line
+        error = capsys.readouterr().err
+        assert line in error
+        assert error.count("\n") == 1
+        assert (tmp_path / target).exists() == (target in ("there.mp4", "in"))
+    assert (tmp_path / "there.mp4").read_bytes() == b"mine"
+    assert len(read_folder(tmp_path / "in")) == 3
+    assert larger("in", "there.mp4", "--overwrite", "--fps", "25") == 0
+    assert open_clip(tmp_path / "there.mp4").size == (32, 48)
+
+
+def test_a_broken_frame_leaves_what_was_done(tmp_path, larger, capsys):
+    write_folder(tmp_path / "in", pictures(7, 8, 9))
+    broken = tmp_path / "in/shot_6.png"
+    broken.write_bytes(broken.read_bytes()[:80])
+    assert larger("in", "out") == 1
+    assert "shot_6.png" in capsys.readouterr().err
+    assert len(list_frames(tmp_path / "out")) == 4
+
+
+@pytest.mark.skipif(os.name != "posix", reason="sends signals")
+def test_a_signal_leaves_a_playable_file(tmp_path, larger, capsys, monkeypatch):
+    write_video(tmp_path / "in.mp4", pictures(9, 8, 12))
+    called = []
+    original = TDAN.fuse_window
+
+    def fuse_window(self, *arguments):
+        called.append(1)
+        if len(called) == 5:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return original(self, *arguments)
+
+    monkeypatch.setattr(TDAN, "fuse_window", fuse_window)
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        assert larger("in.mp4", "out.mp4") == 130
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert capsys.readouterr().err == "interrupted\n"
+    assert times_of(tmp_path / "out.mp4") == [n / NTSC for n in range(4)]
+    assert not (tmp_path / "out.part.mp4").exists()

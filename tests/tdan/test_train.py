@@ -1,0 +1,383 @@
+"""TDAN's training as a user meets it: both stages, the run folder, exact resume, several processes, samples."""
+
+import json
+import os
+import shutil
+import signal
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from common import cli
+from common.checkpoints import checkpoint_file
+from common.degrade.low_resolution import make_low
+from common.media.image import read_image
+from tdan import run
+from tdan import train as train_module
+from tdan.config import PRESETS, preset
+from tdan.losses import tdan_loss
+from tdan.model import TDAN
+from tdan.samples import TrainingSamples, make_lows, turn
+from tdan.sets import find_clips, read_low
+from tests.helpers.runs import (
+    KILL,
+    KILL_BEFORE_LIST,
+    KILL_BEFORE_RENAME,
+    KILLED,
+    ROOT,
+    launch,
+    make_clips,
+    program,
+    same,
+    script,
+    start,
+)
+
+PAPER = "tdan"
+SMALL = ("--set", "channels=8", "--set", "blocks_before=1", "--set", "blocks_after=1")
+TINY = (
+    *SMALL, "--set", "steps=12", "--set", "total_batch=2", "--set", "crop=8", "--set", "valid_samples=2",
+    "--set", "valid_every_step=4", "--set", "write_log_every_step=2", "--set", "save_every_step=1", "-th", "0",
+    "--device", "cpu",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def clips(tmp_path_factory):
+    """Septuplets of 64x48 pixels, and longer clips in folders."""
+    root = tmp_path_factory.mktemp("clips")
+    make_clips(root, "vimeo_septuplet", "--clips", 3, "--test_clips", 2, "--frames", 7)
+    for split, names in (("train", ("a", "b")), ("test", ("c",))):
+        for number, name in enumerate(names, 1):
+            folder = root / "clips" / split / name
+            folder.mkdir(parents=True)
+            source = root / f"vimeo_septuplet/sequences/00001/{number:04}"
+            frames = sorted(source.glob("*.png"))
+            for k, frame in enumerate([*frames, *frames[::-1]]):
+                shutil.copy(frame, folder / f"Frame {k}.png")
+    return root
+
+
+@pytest.fixture
+def arguments(clips, tmp_path):
+    """The command line of a tiny run in a folder of its own: 12 steps of 2 samples."""
+
+    def make(*more, mode="tiny", batch=2, config="TDAN_tiny_bi"):
+        paths = ("--data_root", str(clips), "--log_root", str(tmp_path))
+        return ["--is_train", "--mode", mode, "--config", config, "-b", str(batch), *paths, *TINY, *more]
+
+    return make
+
+
+def folder(tmp_path: Path, mode: str = "tiny") -> Path:
+    return tmp_path / "TDAN_CVPR2020" / mode
+
+
+def weights(tmp_path: Path, mode: str = "tiny", epoch: int = 3) -> dict[str, torch.Tensor]:
+    return checkpoint_file.load(folder(tmp_path, mode) / f"checkpoint/train/epoch/ckpt/{mode}_{epoch:05d}.pytorch")
+
+
+def scalars(tmp_path: Path, mode: str = "tiny") -> list[dict]:
+    return [json.loads(line) for line in (folder(tmp_path, mode) / "metrics.jsonl").read_text().splitlines()]
+
+
+def batch_of(clips: Path, config, *positions: int) -> dict[str, torch.Tensor]:
+    dataset = TrainingSamples(find_clips(clips, config.data, "train", scale=config.scale), config)
+    return torch.utils.data.default_collate([dataset[position] for position in positions])
+
+
+@pytest.fixture(scope="session")
+def undisturbed(clips, tmp_path_factory):
+    """The log root of an undisturbed run."""
+    root = tmp_path_factory.mktemp("undisturbed")
+    argv = ["--is_train", "--mode", "tiny", "--config", "TDAN_tiny_bi", "-b", "2", *TINY]
+    assert cli.run(run.main, [*argv, "--data_root", str(clips), "--log_root", str(root)]) == 0
+    return root
+
+
+def test_run_folder_has_what_its_card_says(undisturbed):
+    here = folder(undisturbed)
+    lines = (here / "checkpoint/train/epoch/checkpoints.txt").read_text().splitlines()
+    assert lines[-1].startswith("tiny_00003.pytorch ")
+    assert len(lines) == 4  # three periods, and the most recent again
+    assert json.loads((here / "config/config.txt").read_text())["align_weight"] == 0.25
+    assert "Number of parameters:" in (here / "cost.txt").read_text()
+    assert (here / "model.py").is_file()
+    found = scalars(undisturbed)
+    assert {s["tag"] for s in found} == {
+        "loss/itr_train_total", "loss/itr_train_sr", "loss/itr_train_align", "loss/itr_valid_psnr",
+        "loss/itr_valid_ssim", "learning_rate",
+    }  # fmt: skip
+    assert [s["step"] for s in found if s["tag"] == "loss/itr_valid_psnr"] == [4, 8, 12]
+    TDAN(8, 1, 1).load_state_dict(weights(undisturbed))
+
+
+def test_validation_scores_what_an_evaluation_scores(undisturbed, clips, tmp_path, capsys):
+    argv = ["--mode", "tiny", "--data_root", str(clips), "--log_root", str(tmp_path), "--device", "cpu"]
+    shutil.copytree(undisturbed, tmp_path, dirs_exist_ok=True)
+    assert cli.run(run.main, argv) == 0
+    last = [s["value"] for s in scalars(tmp_path) if s["tag"] == "loss/itr_valid_psnr"][-1]
+    assert f"PSNR: {last:.5f}" in capsys.readouterr().out
+
+
+def test_sample_pictures_and_tensorboard(arguments, tmp_path):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    assert cli.run(run.main, arguments("-ss", "--set", "max_steps=2", "--set", "valid_samples=1")) == 0
+    for split in ("train", "valid"):
+        events = EventAccumulator(str(folder(tmp_path) / "log" / split / "image"))
+        events.Reload()
+        assert set(events.Tags()["images"]) == {f"sample/{key}" for key in ("compared", "frames", "aligned", "motion")}
+        assert any(path.name.endswith("_motion.jpg") for path in (folder(tmp_path) / "sample" / split).iterdir())
+
+
+@pytest.mark.parametrize("name", ["TDAN_tiny_bi", "TDAN_tiny_bd"])
+def test_loss_falls_on_one_batch(clips, name):
+    torch.manual_seed(0)
+    config = replace(preset(name), crop=8)
+    network, batch = TDAN(8, 1, 1), batch_of(clips, config, 0, 1)
+    optimizer = torch.optim.Adam(network.parameters(), 3e-3)
+    found = []
+    for _ in range(40):
+        losses = tdan_loss(network(batch["frames"]), batch["frames"], batch["target"], config.align_weight)
+        optimizer.zero_grad()
+        losses["total"].backward()
+        optimizer.step()
+        found.append({name: loss.item() for name, loss in losses.items()})
+    assert found[-1]["sr"] < 0.3 * found[0]["sr"]
+    assert found[-1]["align"] < 0.3 * found[0]["align"]
+
+
+KILL_AT_STEP_7 = (
+    KILL + "from tdan.train import Run\nold = Run._update\n"
+    "Run._update = lambda self, *a: die() if self.step == 7 else old(self, *a)"
+)
+MOMENTS = {
+    "between two steps": KILL_AT_STEP_7,
+    "before a checkpoint takes its name": KILL_BEFORE_RENAME,
+    "between weights and list": KILL_BEFORE_LIST,
+}
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_kill_9_and_resume_give_the_undisturbed_weights(arguments, tmp_path, undisturbed, moment):
+    killed = start(PAPER, arguments(), MOMENTS[moment])
+    assert killed.returncode == KILLED, killed.stderr
+    assert cli.run(run.main, arguments("-r", "auto")) == 0
+    assert same(weights(tmp_path), weights(undisturbed))
+
+
+def test_sigterm_saves_and_resumes_exactly(arguments, tmp_path, undisturbed, monkeypatch, capsys):
+    update = train_module.Run._update
+
+    def interrupted(self, *given):
+        outcome = update(self, *given)
+        if self.step == 7:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return outcome
+
+    monkeypatch.setattr(train_module.Run, "_update", interrupted)
+    assert cli.run(run.main, arguments("--set", "save_every_step=100")) == 128 + signal.SIGTERM
+    assert "stopped after step 7" in capsys.readouterr().out
+    monkeypatch.setattr(train_module.Run, "_update", update)
+    assert cli.run(run.main, arguments("-r", "auto", "-th", "2")) == 0  # workers change nothing
+    assert "step 7" in capsys.readouterr().out
+    assert same(weights(tmp_path), weights(undisturbed))
+
+
+def test_resume_from_a_period(arguments, tmp_path, undisturbed):
+    shutil.copytree(undisturbed, tmp_path, dirs_exist_ok=True)
+    assert cli.run(run.main, arguments("-r", "2")) == 0
+    assert same(weights(tmp_path), weights(undisturbed))
+    assert (folder(tmp_path) / "checkpoint/train/epoch/superseded/ckpt/tiny_00003.pytorch").is_file()
+
+
+def test_two_processes_equal_one_and_survive_kill_9(arguments, tmp_path, undisturbed):
+    script = tmp_path / "killed.py"
+    script.write_text(f"{KILL_AT_STEP_7.replace('if self', 'if self.processes.rank == 1 and self')}\n{program(PAPER)}")
+    assert launch(PAPER, arguments("-dist", mode="parts", batch=1), 29671, script=script).returncode
+    rest = launch(PAPER, arguments("-dist", "-r", "auto", mode="parts", batch=1), 29672, "launch")
+    assert rest.returncode == 0, rest.stderr
+    parts, one = weights(tmp_path, "parts"), weights(undisturbed)
+    way = torch.cat([(one[key] - weights(undisturbed, epoch=1)[key]).flatten().float() for key in one]).norm()
+    apart = torch.cat([(one[key] - parts[key]).flatten().float() for key in one]).norm()
+    assert apart < 0.05 * way, (apart, way)
+
+
+def test_mean_gradient_of_two_samples_is_that_of_their_batch(clips):
+    torch.manual_seed(0)
+    config = replace(preset("TDAN_tiny_bi"), crop=8)
+    network = TDAN(8, 1, 1, init="authors").double()
+
+    def gradient(*positions):
+        network.zero_grad()
+        batch = {key: x.double() for key, x in batch_of(clips, config, *positions).items()}
+        tdan_loss(network(batch["frames"]), batch["frames"], batch["target"], 0.25)["total"].backward()
+        return torch.cat([parameter.grad.flatten() for parameter in network.parameters()])
+
+    both = gradient(0, 1)
+    assert ((gradient(0) + gradient(1)) / 2 - both).norm() < 1e-12 * both.norm()
+
+
+def test_second_stage_starts_from_the_first_one(arguments, tmp_path, undisturbed, capsys):
+    shutil.copytree(undisturbed, tmp_path, dirs_exist_ok=True)
+    more = ("--set", "start_from=tiny", "--set", "steps=1", "--set", "learning_rate=1e-9", "--set", "weight_decay=0")
+    assert cli.run(run.main, arguments(*more, mode="second")) == 0
+    assert "starts from the weights of" in capsys.readouterr().out
+    first, second = weights(undisturbed), weights(tmp_path, "second", epoch=1)
+    assert max((first[key].float() - second[key].float()).abs().max().item() for key in first) < 1e-7
+    assert cli.run(run.main, arguments("--set", "start_from=gone", mode="third")) == 2
+    assert "--is_train --config gone" in capsys.readouterr().err
+    stage_2 = PRESETS["tdan_x4ft_1xb16-lr5e-5-400k_vimeo90k-bi"]
+    assert stage_2.start_from == "tdan_x4_1xb16-lr1e-4-400k_vimeo90k-bi"
+    assert (stage_2.learning_rate, stage_2.weight_decay, stage_2.align_weight) == (5e-5, 0, 0.25)
+
+
+def test_training_goes_on_with_the_border_rule_of_the_weights(arguments, tmp_path, capsys):
+    checkpoint_file.save(TDAN(8, 1, 1, border="tdan", init="authors").state_dict(), tmp_path / "authors.pth")
+    more = ("--ckpt_abs_name", str(tmp_path / "authors.pth"))
+    assert cli.run(run.main, arguments(*more, "--set", "max_steps=2")) == 0
+    assert "border rule tdan" in capsys.readouterr().out
+    assert cli.run(run.main, arguments("-r", "auto", "--set", "max_steps=3")) == 0
+    assert weights(tmp_path, epoch=1)["border"] == 1
+    wide = ("--set", "channels=16", "--set", "max_steps=1")
+    assert cli.run(run.main, arguments(*more, *wide, mode="wide")) == 1
+    assert "of another shape" in capsys.readouterr().err
+
+
+def test_rate_falls_after_shares_of_the_planned_steps(arguments, tmp_path):
+    more = ("--set", "milestones=0.25,0.75", "--set", "write_log_every_step=1", "--set", "max_steps=10")
+    assert cli.run(run.main, arguments(*more)) == 0
+    rates = [s["value"] for s in scalars(tmp_path) if s["tag"] == "learning_rate"]
+    assert rates == pytest.approx([1e-3] * 2 + [5e-4] * 6 + [2.5e-4] * 2)  # of the next step
+
+
+def test_epochs_count_clips(arguments, tmp_path, capsys):
+    more = ("--set", "steps=0", "--set", "epochs=3", "--data", "clips_bi", "--set", "valid_data=clips_bi")
+    assert cli.run(run.main, arguments(*more)) == 0
+    assert "2 clips; 3 steps" in capsys.readouterr().out
+
+
+def test_lows_of_a_crop_are_crops_of_the_lows():
+    rng = np.random.default_rng(0)
+    truths = [rng.integers(0, 256, (48, 64, 3), np.uint8) for _ in range(2)]
+    for degradation, scale in (("bi", 4), ("bd", 4), ("bi", 2)):
+        whole = [make_low(truth, degradation, scale=scale) for truth in truths]
+        for top, left in ((0, 0), (3, 5), (4, 8), (1, 7)):
+            place = slice(top, top + 8), slice(left, left + 8)
+            for made, low in zip(make_lows(truths, place, degradation, scale), whole, strict=True):
+                assert np.array_equal(made, low[place])
+
+
+def test_samples_depend_on_the_position_alone(clips):
+    for data in ("vimeo_bi", "vimeo_bd", "clips_bi"):
+        config = replace(preset("TDAN_tiny_bi"), data=data, crop=8)
+        found = find_clips(clips, data, "train")
+        first, again = (TrainingSamples(found, config)[7] for _ in range(2))
+        assert all(torch.equal(first[key], again[key]) for key in first)
+        other = TrainingSamples(found, replace(config, manual_seed=5))[7]
+        assert not torch.equal(first["frames"], other["frames"])
+        assert first["frames"].shape == (5, 3, 8, 8)
+        assert first["target"].shape == (3, 32, 32)
+
+
+def test_middle_frames_of_long_clips_vary(clips):
+    config = replace(preset("TDAN_tiny_bi"), data="clips_bi", crop=12, flip=False)
+    found = find_clips(clips, "clips_bi", "train")
+    assert [clip.middles for clip in found] == [tuple(range(2, 12))] * 2
+    assert found[0].truths[10].name == "Frame 10.png"  # sorted as numbers
+    dataset = TrainingSamples(found, config)
+    assert len({dataset[position]["target"].sum().item() for position in range(12)}) > 6
+
+
+def test_target_lies_over_the_middle_frame(clips):
+    from common.degrade.matlab_imresize import imresize
+
+    for scale in (2, 4):
+        config = replace(preset("TDAN_tiny_bi"), crop=12, scale=scale)
+        dataset = TrainingSamples(find_clips(clips, "vimeo_bi", "train", scale=scale), config)
+        for position in range(6):
+            item = dataset[position]
+            low = imresize(item["target"].permute(1, 2, 0).numpy(), scale=1 / scale)[2:-2, 2:-2]
+            difference = [np.abs(frame.permute(1, 2, 0).numpy()[2:-2, 2:-2] - low).mean() for frame in item["frames"]]
+            assert np.argmin(difference) == 2
+            assert difference[2] < 0.003  # half a level of rounding
+
+
+def test_prepared_frames_are_read_as_they_are(clips, tmp_path):
+    shutil.copytree(clips / "vimeo_septuplet", tmp_path / "vimeo_septuplet")
+    layout = ("--layout", "vimeo_septuplet", "--root", tmp_path)
+    script([ROOT / "datasets/prepare_vimeo90k.py", *layout, "--degrade", "BDx4"])
+    made, flying = (find_clips(tmp_path, "vimeo_bd", "train", prepared=prepared) for prepared in (True, False))
+    for a, b in zip(made, flying, strict=True):
+        assert np.array_equal(read_image(a.lows[1]), read_low(b, 1, 4))
+    config = replace(preset("TDAN_tiny_bd"), crop=8)
+    first, second = (TrainingSamples(found, config)[3] for found in (made, flying))
+    assert all(torch.equal(first[key], second[key]) for key in first)
+
+
+def test_turn_keeps_frames_and_target_together():
+    low = np.arange(4 * 6 * 3).reshape(4, 6, 3)
+    target = low.repeat(4, 0).repeat(4, 1)
+    seen = set()
+    for seed in range(60):
+        turned, large = turn([low, target], np.random.default_rng(seed))
+        assert np.array_equal(large[::4, ::4], turned)
+        seen.add((turned.shape, int(turned[0, 0, 0])))
+    assert len(seen) == 8
+
+
+def test_bf16_trains(arguments, tmp_path):
+    assert cli.run(run.main, arguments("--amp", "bf16", "--set", "max_steps=2")) == 0
+    assert all(torch.isfinite(tensor).all() for tensor in weights(tmp_path, epoch=1).values())
+
+
+def test_nan_stops_and_names_step_and_checkpoint(arguments, monkeypatch, capsys):
+    calls = []
+
+    def spoiled(*given):
+        calls.append(1)
+        return {name: loss * (float("nan") if len(calls) == 3 else 1) for name, loss in tdan_loss(*given).items()}
+
+    monkeypatch.setattr(train_module, "tdan_loss", spoiled)
+    assert cli.run(run.main, arguments()) == 1
+    message = capsys.readouterr().err
+    assert "step 3: loss or gradient is not finite (loss nan)" in message
+    assert "last good checkpoint" in message
+
+
+def test_a_folder_with_a_run_is_not_started_over(arguments, tmp_path, undisturbed, capsys):
+    shutil.copytree(undisturbed, tmp_path, dirs_exist_ok=True)
+    assert cli.run(run.main, arguments()) == 2
+    assert "-r auto" in capsys.readouterr().err
+    assert cli.run(run.main, arguments("-r", "auto")) == 0
+    assert "nothing to do" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("spoil", "more", "line"),
+    [
+        ("cut", (), "truncated"),
+        ("size", (), "expected"),
+        ("", ("--set", "crop=96"), "smaller than the crop of 96"),
+        ("", ("--set", "valid_data=vid4_bi"), "Vid4: no such folder"),
+        ("", ("--prepared",), "--degrade BIx4"),
+        ("", ("--data_root", "nowhere"), "no such folder"),
+        ("", ("-dist",), "needs a launcher"),
+    ],
+)
+def test_bad_data_ends_in_one_line(arguments, clips, tmp_path, capsys, spoil, more, line):
+    root = tmp_path / "data"
+    shutil.copytree(clips, root)
+    clip = find_clips(root, "vimeo_bi", "train")[2]
+    if spoil == "cut":
+        clip.truths[2].write_bytes(clip.truths[2].read_bytes()[:200])
+    elif spoil == "size":
+        shutil.copy(ROOT / "results/pvdnet/small.png", clip.truths[2])
+    assert cli.run(run.main, arguments("--data_root", str(root), *more)) in (1, 2)
+    message = capsys.readouterr().err
+    assert line in message
+    assert len(message.strip().splitlines()) == 1
