@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from common import cli
+from common.atomic import write_bytes
 from common.media.flow_file import read_flow, write_flow
-from common.media.image import read_image, write_bytes, write_image
+from common.media.image import read_image, write_image
 from common.sets.synthetic_layouts import LAYOUTS, Clip
 from tests.helpers.runs import dataset_script
 
