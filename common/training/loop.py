@@ -199,8 +199,6 @@ class Training:
             self.log.text("config", settings.to_json(config))
             self.log.say(self.folder.describe(settings.to_json(config), cost, self.step).rstrip())
             shutil.copy(model_file, self.folder.path / model_file.name)
-        if self.step >= self.last:
-            self.log.say(f"nothing to do: step {self.last} was the last")
 
     # The loop
 
@@ -329,6 +327,8 @@ class Training:
         """Tell that the training is done, if it is; returns the exit code."""
         if self.stopped:
             return 128 + self.stopped
-        if self._trained:
+        if not self._trained:
+            self.log.say(f"nothing to do: step {self.last} was the last")
+        else:
             self.log.say(f"done: {self.step} steps; checkpoints in {self.folder.manager.folder}")
         return 0
