@@ -215,7 +215,7 @@ class Training:
         keys = Positions(size, first=self.position, rank=processes.rank, world_size=processes.world_size)
         workers = min(size, WORKERS) if config.thread_num < 0 else config.thread_num
         self._size, self._ends, self._means, self._began = size, last, Means(), time.time()
-        self._trained = self._in_loop = True
+        self._in_loop = True
         bar = self.log.progress(self.last, f"{config.mode} {label}".strip(), "step")
         bar.update(self.step)
         with bar, StopRequest() as stop, Batches(samples, keys, workers=workers, device=processes.device) as batches:
@@ -253,6 +253,7 @@ class Training:
         except FloatingPointError as error:
             good = self.folder.last_good()
             raise FloatingPointError(f"step {self.step + 1}: {error}; last good checkpoint: {good}") from None
+        self._trained = True
         self.step += 1
         self.position += self._size * self.processes.world_size
         self._means.add(self._values, self._size)
