@@ -16,3 +16,7 @@ TINY = TinyRun(  # 12 steps of 2 samples, 2 steps an epoch
     step=7,
     place="step 7",
 )  # fmt: skip
+# Together these write every scalar that the card lists.
+CARD_TRAININGS = ("IFRNet_tiny --set crop=32 --set max_steps=1 --set total_batch=1",)
+# What makes a training command of a page short.
+FEWER_STEPS = "-b 1 -th 0 --set crop=32 --set max_steps=2 --device cpu"
