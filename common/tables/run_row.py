@@ -23,7 +23,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from common.scoring import score_frames
+from common.tables import score_lines
 from common.tables.results_csv import PAPERS, ROOT
 
 MAKE, TRAIN = "datasets/make_synthetic.py", "--is_train"
@@ -172,13 +172,13 @@ def measure(run: Run, options, state) -> dict:
         execute(script, [*words, *(["-r", "auto"] if goes_on else ["-dl"])])
         log_root = words[words.index("--log_root") + 1]
         curves = max(map(str, Path(log_root).rglob("metrics.jsonl")), key=os.path.getmtime, default="")
-    folder, values = score_frames.result_folder(lines), score_frames.totals(lines)
+    folder, values = score_lines.result_folder(lines), score_lines.totals(lines)
     shown = dict(paper.PICTURES)
     if run.checkpoint == "none":
         shown.pop("result", None)  # it is the input
     return {
         "values": {" ".join(key): value for key, value in values.items()},
-        "clips": score_frames.clip_means(folder, dict.fromkeys(protocol for protocol, _ in values)),
+        "clips": score_lines.clip_means(folder, dict.fromkeys(protocol for protocol, _ in values)),
         "pictures": pictures(folder, shown),
         "curves": curves,
         "command": " && ".join(typed(words, options) for words in todo),

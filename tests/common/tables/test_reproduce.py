@@ -15,7 +15,7 @@ from common import cli, file_cache
 from common.media import image
 from common.media.image import read_image, write_image
 from common.scoring import score_frames
-from common.tables import reproduce, results_csv, run_row
+from common.tables import reproduce, results_csv, run_row, score_lines
 from ifrnet.model import IFRNet
 
 ROW = dict.fromkeys(results_csv.COLUMNS, "")
@@ -228,16 +228,16 @@ def test_scores_of_clips(tmp_path):
     (tmp_path / "score_b_one_two.txt").write_text(
         "d frame.png PSNR: inf IE: 0.5\n[TOTAL x|b] PSNR: inf IE: 0.5 1 frames\n"
     )
-    found = score_frames.clip_means(tmp_path, ["one", "one_two"])
+    found = score_lines.clip_means(tmp_path, ["one", "one_two"])
     assert found["one"] == {"c": {"PSNR": 2.0, "frames": 2}}
     assert found["one_two"] == {"d": {"PSNR": float("inf"), "IE": 0.5, "frames": 1}}
     (tmp_path / "pvd").mkdir()
     line = "[MEAN EVAL m|DVD|IMG_1][1/2] PSNR: 30.5 SSIM: 0.9 (0.1sec)\n"
     (tmp_path / "pvd/score_DVD.txt").write_text(line + "[TOTAL m|DVD] PSNR: 1.0 SSIM: 0.1 (0.1sec)\n")
-    assert score_frames.clip_means(tmp_path / "pvd", ["pvdnet_code"])["pvdnet_code"]["IMG_1"]["SSIM"] == 0.9
+    assert score_lines.clip_means(tmp_path / "pvd", ["pvdnet_code"])["pvdnet_code"]["IMG_1"]["SSIM"] == 0.9
     (tmp_path / "many").mkdir()
     (tmp_path / "many/score_s_p.txt").write_text("".join(f"{n % 2}/{n} EPE: {n % 2}.0\n" for n in range(100)))
-    assert score_frames.clip_means(tmp_path / "many", ["p"])["p"]["1"] == {"EPE": 1.0, "frames": 50}
+    assert score_lines.clip_means(tmp_path / "many", ["p"])["p"]["1"] == {"EPE": 1.0, "frames": 50}
 
 
 def test_files_are_read_once_while_they_are_kept(tmp_path, monkeypatch):
