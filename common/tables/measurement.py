@@ -262,12 +262,13 @@ def versions() -> str:
 
 
 def device_name(device: str) -> str:
-    """The GPU, or the processor and how many threads compute."""
+    """The GPU, or the processor, the instructions that PyTorch takes of it, and how many threads compute."""
     if device.startswith("cuda") or (device == "auto" and torch.cuda.is_available()):
         return torch.cuda.get_device_name(device if ":" in device else 0)
     info = Path("/proc/cpuinfo")
     name = re.search(r"model name\s*: (.*)", info.read_text()) if info.is_file() else None
-    return f"{name[1] if name else platform.processor() or platform.machine()}, {torch.get_num_threads()} threads"
+    name = name[1] if name else platform.processor() or platform.machine()
+    return f"{name}, {torch.backends.cpu.get_cpu_capability()}, {torch.get_num_threads()} threads"
 
 
 def commit() -> str:

@@ -4,6 +4,7 @@ import importlib
 from types import SimpleNamespace
 
 import pytest
+import torch
 
 from common.tables import measurement, reproduce, results_csv
 
@@ -58,3 +59,9 @@ def test_a_failed_command_is_an_error(tmp_path):
         measurement.execute("ifrnet/run.py", ["--data", "vimeo90k", "--blend", "--data_root", str(tmp_path)])
     with pytest.raises(ValueError, match=r"make_synthetic.py --layout nothing: .*nothing"):
         measurement.execute(measurement.MAKE, ["--layout", "nothing"])
+
+
+def test_a_device_tells_its_instructions_and_threads():
+    """Numbers of trained rows depend on them, so that what was measured with others is measured again."""
+    capability = torch.backends.cpu.get_cpu_capability()
+    assert measurement.device_name("cpu").endswith(f", {capability}, {torch.get_num_threads()} threads")
