@@ -19,7 +19,7 @@ from common.scoring import score_frames
 from common.scoring.metrics import psnr, ssim
 from common.scoring.protocols import TDAN as PROTOCOLS
 from common.scoring.score_frames import Score
-from common.tables import results_csv as common_tables
+from common.tables import results_csv, score_lines
 from common.training.distributed import Processes
 from tdan import ensemble, evaluate, run, sets
 from tdan.checkpoints import published
@@ -174,7 +174,7 @@ def test_the_baseline_is_bicubic(evaluated, data_root, degradation):
     lines = (results / f"score_vid4_{degradation}_tdan.txt").read_text().splitlines()
     means = [[float(v) for v in re.findall(r": (\S+)", line)] for line in lines if line.startswith("[MEAN")]
     assert [float(v) for v in re.findall(r": (\S+)", lines[-1])] == pytest.approx(np.mean(means, 0), abs=2e-5)
-    assert score_frames.totals(out.splitlines())["tdan", "PSNR"][1] == "11"
+    assert score_lines.totals(out.splitlines())["tdan", "PSNR"][1] == "11"
 
 
 @pytest.mark.parametrize(
@@ -489,7 +489,7 @@ def test_an_error_of_another_process_ends_all(evaluated, monkeypatch):
 
 
 def test_rows():
-    rows = common_tables.read("tdan")
+    rows = results_csv.read("tdan")
     keys = [tuple(row[key] for key in ("table", "method", "data", "clip", "protocol", "metric")) for row in rows]
     assert len(set(keys)) == len(keys)
     files = {entry["file"]: entry["config"] for entry in published()}
