@@ -8,5 +8,7 @@ PAPERS = tuple(path.parent.name for path in sorted(ROOT.glob("*/results.csv")))
 
 
 def summary(folder: Path) -> str:
-    """The first line of the docstring of a package, which is read and not imported."""
-    return (ast.get_docstring(ast.parse((folder / "__init__.py").read_text(encoding="utf-8"))) or "").split("\n")[0]
+    """The first line of the docstring of a package, which is read and not imported; empty if there is none."""
+    file = folder / "__init__.py"
+    tree = ast.parse(file.read_text(encoding="utf-8") if file.is_file() else "")
+    return (ast.get_docstring(tree) or "").partition("\n")[0]

@@ -7,10 +7,9 @@ python -m common.tables record    write what `python -m common.tables.reproduce`
 
 import sys
 
-from common import cli
+from common import cli, papers
 from common.tables import readme_tables
 from common.tables.record import record
-from common.tables.results_csv import ROOT
 
 
 def main(argv: list[str]) -> int:
@@ -22,7 +21,9 @@ def main(argv: list[str]) -> int:
         help="write: from the csv files; check: fail where one differs from them; record: write what was measured here "
         "into the csv files and the READMEs",
     )
-    parser.add_argument("--log_root", default=str(ROOT / "logs"), help="of record: the --log_root of the measurements")
+    parser.add_argument(
+        "--log_root", default=str(papers.ROOT / "logs"), help="of record: the --log_root of the measurements"
+    )
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     options = parser.parse_args(argv)
     if options.action == "record":

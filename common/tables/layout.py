@@ -1,10 +1,10 @@
-"""The README's map: a line for each room of `common/` and each paper, made from the docstrings of their packages."""
+"""The README's map: a line for each room of `common/`, made from the docstrings of the packages."""
 
 import ast
 import graphlib
 from pathlib import Path
 
-from common.papers import PAPERS, ROOT, summary
+from common.papers import ROOT, summary
 
 COMMON = ROOT / "common"
 
@@ -55,5 +55,4 @@ def layout() -> str:
     """The map, in Markdown."""
     lines = ["| folder | what is in it |", "|---|---|", f"| `common/` | {summary(COMMON)} |"]
     lines += [f"| `common/{name}/` | {summary(COMMON / name)} |" for name in rooms()]
-    lines += [f"| [`{paper}/`]({paper}/README.md) | {summary(ROOT / paper)} |" for paper in PAPERS]
     return "\n".join(lines)

@@ -24,9 +24,10 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from common import papers
 from common.tables import score_lines
 from common.tables.outcomes import Outcomes
-from common.tables.results_csv import INT8, MADE, PAPERS, ROOT
+from common.tables.results_csv import INT8, MADE
 
 MAKE, TRAIN = "datasets/make_synthetic.py", "--is_train"
 LONG = "embedded, long"  # in the column `table`: trainings of minutes each, with more clips
@@ -104,7 +105,7 @@ def lacking(what: Measurement, data_root: str) -> tuple[str, set[str]]:
             faults.append(f"{part} in {data_root}/{folder} (`python datasets/{PREPARE[folder]}`)")
     if what.checkpoint == INT8:
         faults += paper.export_faults()
-    elif what.checkpoint not in ("none", *MADE) and not (ROOT / "ckpt" / what.checkpoint).is_file():
+    elif what.checkpoint not in ("none", *MADE) and not (papers.ROOT / "ckpt" / what.checkpoint).is_file():
         faults.append(f"no ckpt/{what.checkpoint} (`python -m common.checkpoints fetch {what.checkpoint}`)")
         clips = set()
     return "; ".join(faults), clips
@@ -131,7 +132,7 @@ def commands(what: Measurement, options) -> list[list[str]]:
     if what.checkpoint == "none":
         return [*made, [paper.COMMAND, *paper.baseline(what.preset), "--data", data, *shown, *where]]
     if what.checkpoint not in MADE:
-        path = ROOT / "ckpt" / what.checkpoint
+        path = papers.ROOT / "ckpt" / what.checkpoint
         chosen = ["--mode", path.stem, "--config", what.preset, "--data", data, "--ckpt_abs_name", str(path)]
         return [[paper.COMMAND, *chosen, *shown, *where]]
     chosen = [*paper.trained(what.preset), *where]
@@ -191,7 +192,7 @@ def typed(words: list[str], options) -> str:
     for tier in ("long", "short"):
         text = text.replace(f" --log_root {logs / tier}", "").replace(f"{logs / tier}/", "logs/")
     text = text.replace(f"{logs}/", "datasets/").replace(f" --data_root {Path(options.data_root)}", "")
-    return text.replace(f" --device {options.device}", "").replace(f"{ROOT}/", "")
+    return text.replace(f" --device {options.device}", "").replace(f"{papers.ROOT}/", "")
 
 
 def execute(script: str, argv: list[str]) -> list[str]:
@@ -202,7 +203,7 @@ def execute(script: str, argv: list[str]) -> list[str]:
         KeyboardInterrupt: it was stopped.
     """
     if script == MAKE:
-        done = subprocess.run([sys.executable, ROOT / script, *argv], capture_output=True, text=True)
+        done = subprocess.run([sys.executable, papers.ROOT / script, *argv], capture_output=True, text=True)
         if done.returncode:
             raise ValueError(f"{script} {' '.join(argv)}: {done.stderr.strip() or 'failed'}")
         return []
@@ -241,15 +242,15 @@ def pictures(folder: Path, patterns: dict[str, str]) -> list[dict[str, str]]:
 
 def weights(what: Measurement) -> Path | None:
     """The file of published weights, if it takes one and it is here."""
-    path = ROOT / "ckpt" / what.checkpoint
+    path = papers.ROOT / "ckpt" / what.checkpoint
     return path if path.is_file() else None
 
 
 def fingerprint(what: Measurement) -> str:
     """Of the code that its numbers depend on, the versions, and the weights."""
     digest, published = hashlib.sha256(versions().encode()), weights(what)
-    code = [path for folder in ("common", what.paper) for path in sorted((ROOT / folder).rglob("*.py"))]
-    for path in [*code, *sorted((ROOT / "datasets").glob("*.py")), *([published] if published else [])]:
+    code = [path for folder in ("common", what.paper) for path in sorted((papers.ROOT / folder).rglob("*.py"))]
+    for path in [*code, *sorted((papers.ROOT / "datasets").glob("*.py")), *([published] if published else [])]:
         digest.update(path.name.encode() + path.read_bytes())
     return digest.hexdigest()
 
@@ -277,7 +278,7 @@ def commit() -> str:
         return ""
 
     def git(*words: str) -> str:
-        return subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True).stdout.strip()
+        return subprocess.run(["git", *words], cwd=papers.ROOT, capture_output=True, text=True).stdout.strip()
 
-    changed = git("status", "--porcelain", "--", *(f"{folder}/*.py" for folder in ("common", *PAPERS)))
+    changed = git("status", "--porcelain", "--", *(f"{folder}/*.py" for folder in ("common", *papers.PAPERS)))
     return git("rev-parse", "--short", "HEAD") + (", changed" if changed else "")

@@ -1,10 +1,12 @@
-"""The tables in the READMEs, made from the csv files: all rows on the papers' pages, a short one on the main page."""
+"""The READMEs' tables from the csv files: all rows on the papers' pages, a short one and the map on the main page."""
 
 from collections import Counter
 from pathlib import Path
 
+from common import papers
 from common.atomic import write_text
 from common.tables import results_csv
+from common.tables.layout import layout
 from common.tables.results_csv import INT8, TRAINED
 
 WEIGHTS = {"none": "without weights", TRAINED: "trained here", INT8: "as int8 files"}  # by the column `checkpoint`
@@ -13,7 +15,7 @@ WEIGHTS = {"none": "without weights", TRAINED: "trained here", INT8: "as int8 fi
 def summary() -> str:
     """A line for each paper: how many numbers its csv file holds, how many of them were measured here, and how."""
     lines = ["| paper | rows | measured here | how |", "|---" * 4 + "|"]
-    for paper in results_csv.PAPERS:
+    for paper in papers.PAPERS:
         rows = results_csv.read(paper)
         measured = [row for row in rows if row["measured"]]
         name, _ = results_csv.title(paper)
@@ -53,14 +55,16 @@ def pages() -> dict[Path, str]:
     Raises:
         ValueError: a page without the markers between which its table stands.
     """
-    names = {results_csv.ROOT / "README.md": ("tables", summary())}
-    for paper in results_csv.PAPERS:
-        page = results_csv.ROOT / paper / "README.md"
-        names[page] = (f"table:{paper}", results_csv.markdown(results_csv.read(paper)))
+    parts = {papers.ROOT / "README.md": {"tables": summary(), "layout": layout()}}
+    for paper in papers.PAPERS:
+        page = papers.ROOT / paper / "README.md"
+        parts[page] = {f"table:{paper}": results_csv.markdown(results_csv.read(paper))}
     texts = {}
-    for page, (name, table) in names.items():
+    for page, tables in parts.items():
         try:
-            texts[page] = between(page.read_text(), name, table)
+            texts[page] = page.read_text()
+            for name, table in tables.items():
+                texts[page] = between(texts[page], name, table)
         except ValueError as error:
             raise ValueError(f"{page}: {error}") from error
     return texts
@@ -79,6 +83,6 @@ def check() -> None:
     Raises:
         ValueError: a page's table is another; the line names the page.
     """
-    stale = [str(page.relative_to(results_csv.ROOT)) for page, text in pages().items() if page.read_text() != text]
+    stale = [str(page.relative_to(papers.ROOT)) for page, text in pages().items() if page.read_text() != text]
     if stale:
         raise ValueError(f"{', '.join(stale)}: out of date; run make tables")

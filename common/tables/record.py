@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from common import papers
 from common.tables import measurement, readme_tables, results_csv
 from common.tables.measurement import Measurement
 from common.tables.outcomes import Outcomes
@@ -49,7 +50,7 @@ def record(log_root: str | Path) -> None:
     outcomes = Outcomes(log_root)
     if not outcomes.measured:
         raise ValueError(f"{outcomes.path}: nothing was measured yet; run make reproduce-tables first")
-    rows = {paper: results_csv.read(paper) for paper in results_csv.PAPERS}
+    rows = {paper: results_csv.read(paper) for paper in papers.PAPERS}
     counts = dict.fromkeys(rows, 0)
     for outcome in outcomes.measured.values():
         what = Measurement(*(outcome[field] for field in Measurement._fields))

@@ -25,13 +25,13 @@ from typing import NamedTuple
 
 from tqdm import tqdm
 
-from common import cli
+from common import cli, papers
 from common.file_cache import FILES
 from common.tables import measurement, report_page, results_csv
 from common.tables.measurement import LONG, Measurement
 from common.tables.outcomes import Outcomes
 from common.tables.record import fill
-from common.tables.results_csv import INT8, ROOT
+from common.tables.results_csv import INT8
 
 QUICK = "embedded, quick"  # in the column `table`
 KEPT = 2 << 30  # bytes of decoded frames and weights that rows share
@@ -84,7 +84,7 @@ def _turn(what: Measurement) -> tuple:
 
 def reproduce(options) -> int:
     """Measure what can be measured, say what is missing for the rest, print the tables, write the report."""
-    rows = {paper: results_csv.read(paper) for paper in options.only or results_csv.PAPERS}
+    rows = {paper: results_csv.read(paper) for paper in options.only or papers.PAPERS}
     todo = measurable(rows, options)
     for paper, lines in todo.missing.items():
         for what, why in lines:
@@ -96,11 +96,11 @@ def reproduce(options) -> int:
     outcomes, better, off = _measure(rows, todo, Outcomes(options.log_root, options.fresh), options)
     for paper, own in rows.items():
         print(f"\n{paper}\n{results_csv.markdown(own)}")
-    everything = {paper: rows.get(paper) or results_csv.read(paper) for paper in results_csv.PAPERS}
+    everything = {paper: rows.get(paper) or results_csv.read(paper) for paper in papers.PAPERS}
     head = {"commit": measurement.commit(), "versions": measurement.versions()}
     head |= {"device": measurement.device_name(options.device), "date": datetime.date.today().isoformat()}
-    report_page.write(ROOT / "results", everything, outcomes, todo.missing, head)
-    print(f"\nreport: {ROOT / 'results/report.html'} (make record-tables writes what was measured into the csv files)")
+    report_page.write(papers.ROOT / "results", everything, outcomes, todo.missing, head)
+    print(f"\nreport: {papers.ROOT / 'results/report.html'} (make record-tables keeps what was measured)")
     for line in better:
         print(f"better: {line}")
     for line in off:
@@ -189,13 +189,13 @@ def main(argv: list[str]) -> int:
     """Do what the flags say; returns the exit code."""
     parser = cli.Parser(prog="python -m common.tables.reproduce", description="Measure the rows of the tables.")
     add = parser.add_argument
-    add("--only", nargs="+", choices=results_csv.PAPERS, help="papers to measure")
+    add("--only", nargs="+", choices=papers.PAPERS, help="papers to measure")
     add("--quick", action="store_true", help="only the embedded rows of the first table: minutes")
     add("--long", action="store_true", help="also the embedded rows of trainings that take minutes each")
     add("--dry-run", "--dry_run", action="store_true", help="only say what would be measured and what is missing")
     add("--fresh", action="store_true", help="measure and train again what is finished")
-    add("--data_root", default=str(ROOT / "datasets"), help="folder of the data sets")
-    add("--log_root", default=str(ROOT / "logs"), help="folder of the run folders")
+    add("--data_root", default=str(papers.ROOT / "datasets"), help="folder of the data sets")
+    add("--log_root", default=str(papers.ROOT / "logs"), help="folder of the run folders")
     add("--device", default="auto", help="cpu, cuda or auto")
     add("--debug", action="store_true", help="show the traceback of an error")
     return reproduce(parser.parse_args(argv))

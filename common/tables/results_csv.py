@@ -5,15 +5,12 @@ and what was measured here. It stands in the csv file and nowhere else: `reprodu
 it there, `readme_tables.py` shows it.
 """
 
-import ast
 import csv
 import io
-from pathlib import Path
 
+from common import papers
 from common.atomic import write_text
 
-ROOT = Path(__file__).resolve().parents[2]
-PAPERS = tuple(path.parent.name for path in sorted(ROOT.glob("*/results.csv")))
 COLUMNS = (
     "table", "method", "configuration", "data", "clip", "protocol", "metric", "published", "source", "measured",
     "delta", "tolerance", "frames", "checkpoint", "sha256", "command", "commit", "versions", "device", "precision",
@@ -35,7 +32,7 @@ def read(paper: str) -> list[dict[str, str]]:
     Raises:
         ValueError: its columns are others than `COLUMNS`.
     """
-    path = ROOT / paper / "results.csv"
+    path = papers.ROOT / paper / "results.csv"
     with open(path, newline="") as file:
         reader = csv.DictReader(file)
         if tuple(reader.fieldnames or ()) != COLUMNS:
@@ -49,14 +46,12 @@ def write_rows(paper: str, rows: list[dict[str, str]]) -> None:
     writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
-    write_text(ROOT / paper / "results.csv", text.getvalue())
+    write_text(papers.ROOT / paper / "results.csv", text.getvalue())
 
 
 def title(paper: str) -> tuple[str, str]:
     """A paper's name and what it is, from the first line of its docstring: `Name: what it is.`"""
-    path = ROOT / paper / "__init__.py"
-    line = (ast.get_docstring(ast.parse(path.read_text())) or "").partition("\n")[0] if path.is_file() else ""
-    name, _, what = line.removesuffix(".").partition(": ")
+    name, _, what = papers.summary(papers.ROOT / paper).removesuffix(".").partition(": ")
     return name or paper, what
 
 

@@ -6,9 +6,10 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from common import papers
 from common.tables import measurement, reproduce, results_csv
 
-ALL = {measurement.of_row(paper, row): row for paper in results_csv.PAPERS for row in results_csv.read(paper)}
+ALL = {measurement.of_row(paper, row): row for paper in papers.PAPERS for row in results_csv.read(paper)}
 
 
 def test_every_row_without_data_says_how_to_get_it(tmp_path):
@@ -18,14 +19,14 @@ def test_every_row_without_data_says_how_to_get_it(tmp_path):
         assert (text == "") is (what.data == "synthetic")
         assert not text or "`python " in text or "no weights of it that this project loads" in text
         for command in text.split("`python datasets/")[1:]:
-            assert (measurement.ROOT / "datasets" / command.split("`")[0].split(" ")[0]).is_file()
+            assert (papers.ROOT / "datasets" / command.split("`")[0].split(" ")[0]).is_file()
 
 
 def test_every_embedded_row_has_commands_that_parse(tmp_path):
     options = SimpleNamespace(data_root=str(tmp_path), log_root=str(tmp_path / "logs"), device="cpu")
     embedded = [what for what in ALL if what.data == "synthetic"]
     assert {what.paper for what in embedded if what.tier == reproduce.QUICK and what.checkpoint == "trained"} == set(
-        results_csv.PAPERS
+        papers.PAPERS
     )
     for what in embedded:
         todo = measurement.commands(what, options)
@@ -40,7 +41,7 @@ def test_every_embedded_row_has_commands_that_parse(tmp_path):
 
 
 def test_a_fingerprint_changes_with_code_and_weights_alone(tmp_path, monkeypatch):
-    monkeypatch.setattr(measurement, "ROOT", tmp_path)
+    monkeypatch.setattr(papers, "ROOT", tmp_path)
     for folder in ("common", "ifrnet", "tdan", "datasets", "ckpt"):
         (tmp_path / folder).mkdir()
     what = measurement.Measurement("ifrnet", "", "IFRNet", "IFRNet_tiny", "middlebury", "tiny.pth")

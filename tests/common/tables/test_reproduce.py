@@ -12,7 +12,7 @@ import torch
 
 import ifrnet.model
 import tdan.evaluate
-from common import cli
+from common import cli, papers
 from common.scoring import score_frames
 from common.tables import measurement, reproduce, results_csv
 from common.tables.__main__ import main
@@ -184,7 +184,7 @@ def test_ctrl_c_keeps_what_is_finished(project, monkeypatch):
 
 def test_rows_on_the_same_data_follow_each_other():
     options = SimpleNamespace(data_root="/nowhere", only=None, quick=False, long=True)
-    ready = reproduce.measurable({paper: results_csv.read(paper) for paper in results_csv.PAPERS}, options).ready
+    ready = reproduce.measurable({paper: results_csv.read(paper) for paper in papers.PAPERS}, options).ready
     tiers = [what.tier for what in ready]
     assert tiers == sorted(tiers, key=[reproduce.QUICK, "embedded", measurement.LONG].index)
     rows = dict.fromkeys(measurement.of_row("tdan", row) for row in results_csv.read("tdan"))

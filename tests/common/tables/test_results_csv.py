@@ -2,6 +2,7 @@
 
 import pytest
 
+from common import papers
 from common.tables import results_csv
 from common.tables.results_csv import status
 
@@ -53,7 +54,7 @@ def test_without_an_expected_value_or_a_tolerance_nothing_is_off():
 
 def test_every_row_is_one_that_the_code_knows():
     """A metric has a direction, a checkpoint is a file or one of the words, and a measured value tells its origin."""
-    rows = [row for paper in results_csv.PAPERS for row in results_csv.read(paper)]
+    rows = [row for paper in papers.PAPERS for row in results_csv.read(paper)]
     assert {row["metric"] for row in rows} <= {*results_csv.HIGHER, *results_csv.LOWER}
     assert {row["checkpoint"] for row in rows if "." not in row["checkpoint"]} <= {"", "none", *results_csv.MADE}
     for row in rows:
@@ -62,9 +63,9 @@ def test_every_row_is_one_that_the_code_knows():
 
 
 def test_a_file_is_written_as_it_was_read(monkeypatch, tmp_path):
-    texts = {paper: (results_csv.ROOT / paper / "results.csv").read_bytes() for paper in results_csv.PAPERS}
-    rows = {paper: results_csv.read(paper) for paper in results_csv.PAPERS}
-    monkeypatch.setattr(results_csv, "ROOT", tmp_path)
+    texts = {paper: (papers.ROOT / paper / "results.csv").read_bytes() for paper in papers.PAPERS}
+    rows = {paper: results_csv.read(paper) for paper in papers.PAPERS}
+    monkeypatch.setattr(papers, "ROOT", tmp_path)
     for paper, text in texts.items():
         results_csv.write_rows(paper, rows[paper])
         assert (tmp_path / paper / "results.csv").read_bytes() == text
@@ -72,7 +73,7 @@ def test_a_file_is_written_as_it_was_read(monkeypatch, tmp_path):
 
 
 def test_other_columns_are_told(monkeypatch, tmp_path):
-    monkeypatch.setattr(results_csv, "ROOT", tmp_path)
+    monkeypatch.setattr(papers, "ROOT", tmp_path)
     (tmp_path / "paper").mkdir()
     (tmp_path / "paper/results.csv").write_text("table,method\n4,PVDNet\n")
     with pytest.raises(ValueError, match=r"paper/results.csv: expected the columns table, method, configuration"):
@@ -80,11 +81,11 @@ def test_other_columns_are_told(monkeypatch, tmp_path):
 
 
 def test_titles_are_the_docstrings(monkeypatch, tmp_path):
-    for paper in results_csv.PAPERS:
+    for paper in papers.PAPERS:
         name, what = results_csv.title(paper)
         assert name.lower() == paper, f"{paper}/__init__.py: expected a docstring `Name: title, venue.`"
         assert what, f"{paper}/__init__.py: expected a docstring `Name: title, venue.`"
-    monkeypatch.setattr(results_csv, "ROOT", tmp_path)
+    monkeypatch.setattr(papers, "ROOT", tmp_path)
     assert results_csv.title("paper") == ("paper", "")
     (tmp_path / "paper").mkdir()
     (tmp_path / "paper/__init__.py").write_text(
