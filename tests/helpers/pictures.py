@@ -1,0 +1,13 @@
+"""Pictures for tests, made of random numbers that are the same everywhere."""
+
+import numpy as np
+
+from common.degrade.matlab_imresize import imresize
+
+
+def picture(height=96, width=128, seed=0):
+    """Smooth colours with an edge and some grain."""
+    rng = np.random.default_rng(seed)
+    values = imresize(rng.random((6, 8, 3)), size=(height, width)) + 0.04 * rng.standard_normal((height, width, 3))
+    values[:, width // 2 :] *= 0.5
+    return np.clip(255 * values, 0, 255).astype(np.uint8)
