@@ -10,13 +10,9 @@ import pytest
 
 from common.degrade.codecs import jpeg, jpeg2000
 from common.media.image import read_image, write_image
-from tests.helpers.pictures import picture
+from tests.helpers.pictures import picture, psnr
 
 GREY = np.full((200, 300, 3), 128, np.uint8)
-
-
-def psnr(first, second):
-    return 10 * np.log10(255**2 / np.mean((first.astype(float) - second) ** 2))
 
 
 def test_jpeg2000_gets_worse_with_its_number():
