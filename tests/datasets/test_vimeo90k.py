@@ -12,14 +12,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-import torch.nn.functional as F
 
 from common import cli
 from common.checkpoints import checkpoint_file
 from common.media.flow_file import read_flow, write_flow
 from common.media.image import read_image, write_image
-from common.ops.liteflownet import LEVELS, LiteFlowNet, _warp, estimate_flow
+from common.ops.liteflownet import estimate_flow
 from tdan.sets import find_clips, read_low
+from tests.helpers.networks import lively_liteflownet
 from tests.helpers.runs import dataset_script
 from toflow.sets import evaluation_frames, find_samples
 
@@ -59,13 +59,7 @@ def bare(root):
 
 @pytest.fixture(scope="module")
 def network():
-    """Random weights, large enough for the flow to depend on the images."""
-    torch.manual_seed(0)
-    network = LiteFlowNet(half_pixel_warp=True).eval()
-    for module in network.modules():
-        if isinstance(module, torch.nn.Conv2d) and module.out_channels > 1:
-            torch.nn.init.kaiming_normal_(module.weight, 0.1)
-    return network
+    return lively_liteflownet()
 
 
 @pytest.fixture(scope="module")
@@ -95,62 +89,6 @@ def labels(root):
     """Every file of the labels with its bytes."""
     folder = root / "vimeo_triplet/flow"
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-
-
-# The teacher
-
-
-@pytest.fixture(scope="module")
-def images():
-    return torch.rand(2, 2, 3, 45, 70, generator=torch.Generator().manual_seed(1))
-
-
-def test_flow_of_any_size_is_that_of_the_resized_images_brought_back(network, images):
-    flow = estimate_flow(network, *images)
-    assert flow.shape == (2, 2, 45, 70)
-    assert not flow.requires_grad
-    means = torch.tensor([[0.411618, 0.434631, 0.454253], [0.410782, 0.433645, 0.452793]]).view(2, 1, 3, 1, 1)
-    inner = torch.stack([F.interpolate(image, (64, 96), mode="bilinear", align_corners=False) for image in images])
-    with torch.no_grad():
-        half = network(*(inner - means))
-    full = F.interpolate(half, (45, 70), mode="bilinear", align_corners=False)
-    assert torch.allclose(flow, full * torch.tensor([70 / 96, 45 / 64]).view(2, 1, 1), atol=1e-6)
-
-
-def test_channels_and_batches(network, images):
-    flow = estimate_flow(network, *images)
-    reversed_ = estimate_flow(network, *images.flip(2), channels="bgr")
-    assert torch.equal(flow, reversed_)
-    assert not torch.allclose(flow, estimate_flow(network, *images, channels="bgr"), atol=1e-4)
-    single = estimate_flow(network, *images[:, 1:])
-    assert torch.allclose(single, flow[1:], atol=1e-4)
-
-
-def test_wrong_arguments(network, images):
-    with pytest.raises(ValueError, match="channels 'grb': expected 'rgb' or 'bgr'"):
-        estimate_flow(network, *images, channels="grb")
-    with pytest.raises(ValueError, match="expected one shape"):
-        estimate_flow(network, images[0], images[1, ..., 1:])
-
-
-@pytest.mark.parametrize("level", LEVELS)
-def test_half_pixel_warp_is_the_mixed_normalisation(level):
-    """Pixel centres plus a flow over (size - 1)/2, read without aligned corners."""
-    draw = torch.Generator().manual_seed(level)
-    image, flow = torch.rand(2, 3, 12, 17, generator=draw), 0.4 * torch.randn(2, 2, 12, 17, generator=draw)
-    y, x = (2 * torch.arange(12) + 1) / 12 - 1, (2 * torch.arange(17) + 1) / 17 - 1
-    pixels = 20 / 2 ** (level - 1) * flow
-    grid = torch.stack((x + pixels[:, 0] / 8, y[:, None] + pixels[:, 1] / 5.5), -1)
-    expected = F.grid_sample(image, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
-    assert torch.allclose(_warp(image, flow, level, True), expected, atol=1e-5)
-    assert not torch.allclose(_warp(image, flow, level, False), expected, atol=1e-2)
-
-
-def test_bimnet_warps_as_before(network):
-    plain = LiteFlowNet()
-    checkpoint_file.load_strict(plain, network.state_dict())
-    assert all(not module.half_pixel_warp for module in plain.modules() if hasattr(module, "half_pixel_warp"))
-    assert sum(hasattr(module, "half_pixel_warp") for module in plain.modules()) == 15
 
 
 # Labels
