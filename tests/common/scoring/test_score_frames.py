@@ -162,21 +162,12 @@ def test_means_of_frames_and_of_clips():
     assert score_frames.mean(RGB, [*SCORES, Score(4, "b", SCORES[0].values | {"PSNR": np.inf})])["PSNR"] == np.inf
 
 
-def test_the_line_of_a_total_is_read_again():
+def test_the_line_of_a_total():
     values = [score.values for score in SCORES] + [{"PSNR": np.inf}]
     line = score_frames.total("net|vid4", "rgb", values, {"PSNR": 26.5, "Fl-all": 3.25})
     assert line == (
         "[TOTAL net|vid4] PSNR: 26.50000 Fl-all: 3.25000 5 frames, protocol rgb, 1 of them equal to the truth"
     )
-    found = score_frames.totals(["something else", line])
-    assert found == {("rgb", "PSNR"): ("26.50000", "5"), ("rgb", "Fl-all"): ("3.25000", "5")}
-
-
-def test_where_the_scores_were_written():
-    lines = ["scores: logs/a", "pictures and scores of 3 protocols: logs/b c", "done"]
-    assert score_frames.result_folder(lines).as_posix() == "logs/b c"
-    with pytest.raises(ValueError, match="wrote no scores"):
-        score_frames.result_folder(["done"])
 
 
 def test_published_rows_and_how_far_the_means_are_from_them(monkeypatch):
