@@ -1,5 +1,6 @@
 """A picture for tests, made of random numbers that are the same everywhere, and the distance of two."""
 
+import cv2
 import numpy as np
 
 from common.degrade.matlab_imresize import imresize
@@ -16,3 +17,10 @@ def picture(height=96, width=128, seed=0):
     values = imresize(rng.random((6, 8, 3)), size=(height, width)) + 0.04 * rng.standard_normal((height, width, 3))
     values[:, width // 2 :] *= 0.5
     return np.clip(255 * values, 0, 255).astype(np.uint8)
+
+
+def read_at(image, flow):
+    rows, columns = np.indices(flow.shape[:2]).astype(np.float32)
+    return cv2.remap(
+        image, columns + flow[..., 0], rows + flow[..., 1], cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
+    )
