@@ -1,4 +1,4 @@
-"""A picture for tests, made of random numbers that are the same everywhere, and the distance of two."""
+"""A picture made of random numbers that are the same everywhere, and what is computed of pictures."""
 
 import cv2
 import numpy as np
@@ -20,6 +20,7 @@ def picture(height=96, width=128, seed=0):
 
 
 def read_at(image, flow):
+    """An image of any type and channels, read where a flow (H, W, 2) points to."""
     rows, columns = np.indices(flow.shape[:2]).astype(np.float32)
     return cv2.remap(
         image, columns + flow[..., 0], rows + flow[..., 1], cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE

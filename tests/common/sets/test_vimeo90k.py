@@ -5,11 +5,23 @@ import os
 import shutil
 import signal
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from common.media.image import write_image
+from common.sets.vimeo90k import (
+    SETS,
+    VimeoSet,
+    clip_faults,
+    clips_of,
+    contents,
+    degraded_size,
+    is_whole_png,
+    list_clips,
+    read_list,
+)
 from tdan.sets import find_clips, read_low
 from tests.helpers.folders import tree
 from tests.helpers.runs import call, dataset_script, make_clips
@@ -171,3 +183,75 @@ def test_degrading_stops_at_bad_lists_and_frames(degrade, root):
     code, _, error = degrade("gaussian")
     assert code == 1
     assert "sep_testlist.txt, line 1: expected a clip such as 00001/0001, found '00001'" in error
+
+
+# Lists, frames, what is whole
+
+
+TINY = VimeoSet("tri", 3, {"train": 2, "test": 1}, size=(8, 6))
+
+
+def clip(folder, name="00001/0001"):
+    for number in (1, 2, 3):
+        write_image(folder / f"sequences/{name}/im{number}.png", np.full((6, 8, 3), number, np.uint8))
+
+
+def test_lists_and_their_faults(tmp_path):
+    path = tmp_path / "tri_trainlist.txt"
+    with pytest.raises(ValueError, match=r"tri_trainlist\.txt: no such file; expected the list that comes with"):
+        list_clips(path)
+    assert read_list(path) == ([], [f"{path}: no such list, or not readable; unpack the archive again"])
+    path.write_text("00001/0001\n 00001/0002 \n\n")
+    assert list_clips(path) == ["00001/0001", "00001/0002"]
+    assert read_list(path) == (["00001/0001", "00001/0002"], [])
+    (tmp_path / "tri_testlist.txt").write_text("00001/0003\n00001/0001\n")
+    assert clips_of(tmp_path, TINY, ("train", "test")) == ["00001/0001", "00001/0002", "00001/0003"]
+    path.write_text("00001/0001\n../x\n")
+    assert read_list(path)[1] == [f"{path}, line 2: expected a clip such as 00001/0001, found '../x'"]
+    with pytest.raises(ValueError, match="line 2"):
+        clips_of(tmp_path, TINY, ("train",))
+
+
+def test_faults_of_a_clip(tmp_path):
+    clip(tmp_path)
+    faults = lambda name: clip_faults(tmp_path / "sequences", name, frames=3, size=(8, 6))  # noqa: E731
+    assert faults("00001/0001") == []
+    frames = tmp_path / "sequences/00001/0001"
+    write_image(frames / "im1.png", np.zeros((8, 6, 3), np.uint8))
+    (frames / "im3.png").unlink()
+    assert faults("00001/0001") == [
+        f"{frames}/im1.png: 6x8 pixels, expected 8x6 as every frame; get it again",
+        f"cannot read {frames}/im3.png: No such file or directory; check the path and its permissions",
+    ]
+    assert faults("00001/0002") == [f"{tmp_path}/sequences/00001/0002: no such folder"]
+
+
+def test_a_whole_png_is_told_by_its_ends(tmp_path):
+    path = tmp_path / "a.png"
+    assert not is_whole_png(path, (8, 6))
+    write_image(path, np.zeros((6, 8, 3), np.uint8))
+    assert is_whole_png(path, (8, 6))
+    assert not is_whole_png(path, (6, 8))
+    data = path.read_bytes()
+    for broken in (data[:-1], data[:20], b"", b"x" + data[1:]):
+        path.write_bytes(broken)
+        assert not is_whole_png(path, (8, 6))
+
+
+def test_what_a_synthetic_set_tells(tmp_path):
+    published = SETS["vimeo_triplet"]
+    assert contents(tmp_path, published) is published
+    told = {"clips": {"train": 5, "test": 2}, "size": "64x48", "flow": "exact"}
+    (tmp_path / ".synthetic").write_text(json.dumps(told))
+    found = contents(tmp_path, published)
+    assert (found.clips, found.size, found.has_exact_flow, found.prefix) == (told["clips"], (64, 48), True, "tri")
+    (tmp_path / ".synthetic").write_text("[]")
+    with pytest.raises(ValueError, match="damaged; make the clips again"):
+        contents(tmp_path, published)
+
+
+def test_small_frames_are_of_whole_multiples():
+    odd = replace(TINY, size=(63, 45))
+    assert degraded_size(odd, "BIx4") == (15, 11)
+    assert degraded_size(odd, "BIx2") == (31, 22)
+    assert degraded_size(odd, "mixed") == (63, 45)
