@@ -1,19 +1,23 @@
 """The command line that all papers share: strict parsing, the common flags, one-line errors."""
 
 import argparse
-import dataclasses
 import difflib
-import json
 import os
 import re
 import sys
 import traceback
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Callable, Sequence
+from fractions import Fraction
+
+REMEDY = "try --tile 512 with --input, a smaller -b in training and testing, or --amp bf16"
 
 
 class UsageError(Exception):
     """The command line asks for something that cannot be; ends in exit code 2."""
+
+
+class OneProcessError(ValueError):
+    """Something that went wrong in this process alone, so that it has to tell it, whatever its rank."""
 
 
 class Parser(argparse.ArgumentParser):
@@ -47,6 +51,7 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--seed", dest="manual_seed", type=int, default=keep, help="of every random draw")
     group.add_argument("--input", help="a video file, a folder of frames or a quoted glob: run the model on it")
     group.add_argument("--output", help="video file or folder to write")
+    group.add_argument("--fps", type=Fraction, help="of the video written, such as 60 or 60000/1001")
     group.add_argument("--overwrite", action="store_true", help="replace an --output that is there")
     group.add_argument("--tile", type=int, help="side of the tiles in pixels, for frames too large for memory")
     group.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE", help="override a preset's field")
@@ -76,12 +81,30 @@ def add_run_arguments(parser: argparse.ArgumentParser, place: str) -> None:
         help="the run's checkpoint with the best validation score; else the most recent one")  # fmt: skip
 
 
-def check_run_options(options: argparse.Namespace) -> None:
-    """Refuse values of `add_run_arguments` and `add_common_arguments` that no paper takes, or not together.
+def check_run_options(options: argparse.Namespace, baseline: str = "baseline") -> None:
+    """Refuse values of the flags of all papers that none takes, or not together.
+
+    Args:
+        options: of the command line.
+        baseline: name of the flag that does without a network.
 
     Raises:
         UsageError: one of them.
     """
+    actions = [f"--{name}" for name in ("is_train", "input", "export") if getattr(options, name, None)]
+    if len(actions) > 1:
+        raise UsageError(f"{' and '.join(actions)} do not go together")
+    if getattr(options, baseline) and actions and actions != ["--input"]:
+        raise UsageError(f"--{baseline} has no network: it goes with testing and with --input")
+    export_size = getattr(options, "export_size", None)
+    if export_size and not options.export:
+        raise UsageError("--export_size goes with --export")
+    if export_size and not re.fullmatch(r"\d+x\d+", export_size):
+        raise UsageError(f"--export_size {export_size}: expected WxH, such as 448x256")
+    if options.fps is not None and not options.input:
+        raise UsageError("--fps goes with --input")
+    if options.fps is not None and options.fps <= 0:
+        raise UsageError(f"--fps {options.fps}: expected a positive number, such as 60 or 60000/1001")
     if options.tile is not None and options.tile < 1:
         raise UsageError(f"--tile {options.tile}: expected a side in pixels")
     if options.resume not in (None, "auto") and not options.resume.isdigit():
@@ -92,89 +115,9 @@ def check_run_options(options: argparse.Namespace) -> None:
             raise UsageError(f"--{name} goes with testing; -r resumes a training")
 
 
-def check_run_name(mode: str) -> None:
-    """Refuse a `mode` that cannot name a folder, and files in a list with blanks.
-
-    Raises:
-        UsageError: it cannot.
-    """
-    if not re.fullmatch(r"[^\s./\\][^\s/\\]*", mode):
-        raise UsageError(f"--mode {mode!r}: expected a name without blanks and slashes, no dot first")
-
-
-def check_values(config, choices: Mapping[str, Iterable[str]], least: Mapping[str, int]) -> None:
-    """Refuse fields that are none of their choices, or below their least value.
-
-    Raises:
-        UsageError: the first such field.
-    """
-    for name, allowed in choices.items():
-        if getattr(config, name) not in allowed:
-            raise UsageError(f"{name} {getattr(config, name)}: expected one of {', '.join(allowed)}")
-    for name, value in least.items():
-        if getattr(config, name) < value:
-            raise UsageError(f"{name} {getattr(config, name)}: expected {value} or more")
-
-
-def read_config(kind: type, path: Path):
-    """Read a run folder's config/config.txt as the dataclass `kind`.
-
-    Raises:
-        ValueError: it is not one of ours.
-    """
-    try:
-        values = json.loads(path.read_text())
-        return kind(**{key: tuple(v) if isinstance(v, list) else v for key, v in values.items()})
-    except (TypeError, AttributeError, ValueError) as error:  # ValueError: no JSON, or no text
-        raise ValueError(
-            f"{path}: not a saved config of this version ({error}); name a preset with --config"
-        ) from error
-
-
-def settle(config, options: argparse.Namespace):
-    """The frozen dataclass `config` with what flags and `--set` give instead.
-
-    Raises:
-        UsageError: a value does not fit.
-    """
-    names = [field.name for field in dataclasses.fields(config) if field.name != "config"]
-    given = {name: getattr(options, name) for name in names if hasattr(options, name)}
-    return override(dataclasses.replace(config, **given), options.set)
-
-
-def override(config, assignments: Sequence[str]):
-    """Apply `--set FIELD=VALUE` to a frozen dataclass; the value is read as the type of the field's present value.
-
-    Raises:
-        UsageError: no such field, or a value of another type.
-    """
-    names = [field.name for field in dataclasses.fields(config)]
-    values = {}
-    for assignment in assignments:
-        name, equals, text = assignment.partition("=")
-        if not equals or name not in names:
-            near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
-            hint = f"; did you mean {near[0]}?" if near else ""
-            raise UsageError(f"--set {assignment}: expected FIELD=VALUE{hint}")
-        old = getattr(config, name)
-        try:
-            values[name] = _read_like(text, old)
-        except ValueError as error:
-            raise UsageError(f"--set {assignment}: expected a value like {old!r}") from error
-    return dataclasses.replace(config, **values)  # at once: some fields must fit others
-
-
-def _read_like(text: str, old):
-    if isinstance(old, bool):
-        words = {"true": True, "1": True, "false": False, "0": False}
-        if text.lower() not in words:
-            raise ValueError
-        return words[text.lower()]
-    if isinstance(old, tuple):
-        parts = [part for part in text.strip("()[] ").split(",") if part.strip()]
-        kind = type(old[0]) if old else float if any("." in part or "e" in part for part in parts) else int
-        return tuple(kind(part) for part in parts)
-    return type(old)(text)
+def is_memory(error: RuntimeError) -> bool:
+    """Whether PyTorch ran out of memory, on a GPU or on the CPU."""
+    return type(error).__name__ == "OutOfMemoryError" or "can't allocate memory" in str(error)
 
 
 def run(main: Callable[[list[str]], int | None], argv: list[str] | None = None) -> int:
@@ -188,9 +131,15 @@ def run(main: Callable[[list[str]], int | None], argv: list[str] | None = None) 
     except (UsageError, ValueError, OSError, ArithmeticError) as error:
         if "--debug" in argv:
             traceback.print_exc()
-        if int(os.environ.get("RANK", "0")) == 0 or "--debug" in argv or isinstance(error, OSError):
+        tells = isinstance(error, OSError | OneProcessError)  # the others may not know
+        if int(os.environ.get("RANK", "0")) == 0 or tells or "--debug" in argv:
             print(f"error: {' '.join(str(error).split())}", file=sys.stderr, flush=True)
         return 2 if isinstance(error, UsageError) else 1
+    except RuntimeError as error:
+        if not is_memory(error) or "--debug" in argv:
+            raise
+        print(f"error: out of memory ({str(error).splitlines()[0]}): {REMEDY}", file=sys.stderr, flush=True)
+        return 1
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130

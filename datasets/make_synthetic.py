@@ -19,7 +19,7 @@ if not __package__:
 import cv2
 from tqdm import tqdm
 
-from common.media.image import write_bytes
+from common.atomic import write_bytes
 from common.sets.synthetic_layouts import LAYOUTS, Clip
 
 VERSION = 1  # raise it whenever the same parameters give other pixels

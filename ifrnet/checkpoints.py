@@ -6,9 +6,9 @@ import torch
 from torch import Tensor, nn
 
 from common.checkpoints import checkpoint_file
-from common.checkpoints.run_checkpoints import CheckpointManager
+from common.checkpoints.run_checkpoints import find_weights
 from common.ops.liteflownet import LiteFlowNet
-from ifrnet.config import preset
+from ifrnet.config import PRESETS
 from ifrnet.model import SIZES, IFRNet
 
 FIRST = "encoder.pyramid1.0.0.weight"
@@ -77,7 +77,7 @@ def read(path: str | Path, config: str = "") -> nn.Module:
         network = LiteFlowNet(half_pixel_warp=True)
         checkpoint_file.load_strict(network, state, path)
         return network.eval()
-    return load_network(path, preset(config).network if config else None)
+    return load_network(path, PRESETS[config].network if config else None)
 
 
 def write(network: nn.Module, layout: str) -> dict:
@@ -95,29 +95,6 @@ def write(network: nn.Module, layout: str) -> dict:
     return {"meta": {}, "state_dict": {f"generator.{name}": tensor for name, tensor in state.items()}}
 
 
-def find(options, config) -> Path:
-    """The weights that the `--ckpt_*` flags select; without any, the run's, else the published ones of the preset.
-
-    Raises:
-        ValueError: there are none.
-    """
-    folder = Path(options.log_root, config.project, config.mode, "checkpoint/train/epoch")
-    manager = CheckpointManager(folder, config.mode, config.max_ckpt_num)
-    published = Path("ckpt", f"{config.config}.pth")
-    asked = options.ckpt_name or options.ckpt_abs_name or options.ckpt_epoch is not None or options.ckpt_sc
-    if not asked and not manager.lines():
-        if not published.is_file():
-            raise ValueError(
-                f"no weights: put the published ones at {published} (addresses in ifrnet/checkpoints.json, or "
-                f"python -m common.checkpoints fetch {published.name}), name a file with --ckpt_abs_name, or train "
-                "(--is_train)"
-            )
-        return published
-    return manager.select(
-        name=options.ckpt_name, abs_name=options.ckpt_abs_name, epoch=options.ckpt_epoch, by_score=options.ckpt_sc
-    )
-
-
 def load(options, config, device: torch.device) -> tuple[IFRNet | None, Path | None]:
     """The network that the options ask for, on the device and ready to run, and its checkpoint's path.
 
@@ -129,7 +106,7 @@ def load(options, config, device: torch.device) -> tuple[IFRNet | None, Path | N
     """
     if options.blend:
         return None, None
-    path = find(options, config)
+    path = find_weights(options, config, "ifrnet")
     size = config.network if options.config or hasattr(options, "network") else None
     network = load_network(path, size).to(device)
     if config.compile:

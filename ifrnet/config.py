@@ -5,15 +5,12 @@ saved.
 """
 
 import argparse
-import dataclasses
-import json
 import math
-import re
 from dataclasses import dataclass
-from fractions import Fraction
-from pathlib import Path
+from functools import partial
 
-from common import cli
+from common import cli, settings
+from common.media import frame_rate
 from common.scoring.protocols import INTERPOLATION
 from ifrnet.model import MULTIPLE, SIZES, multiple_of
 from ifrnet.sets import SETS, TRAINING_SETS
@@ -58,17 +55,13 @@ class Config:
 
     def __post_init__(self):
         """Refuse settings that cannot be."""
-        cli.check_values(self, CHOICES, LEAST)
+        settings.check_values(self, CHOICES, LEAST)
         for name in ("learning_rate", "learning_rate_end"):
             if not 0 < getattr(self, name) < math.inf:
                 raise cli.UsageError(f"{name} {getattr(self, name)}: expected a positive number")
         if self.crop % 16:
             raise cli.UsageError(f"crop {self.crop}: expected a multiple of 16")
-        cli.check_run_name(self.mode)
-
-    def to_json(self) -> str:
-        """The text that the run folder keeps in config/config.txt."""
-        return json.dumps(dataclasses.asdict(self), indent=4)
+        settings.check_run_name(self.mode)
 
 
 GOPRO = {
@@ -89,17 +82,7 @@ PRESETS = {
     "IFRNet_S_GoPro": Config(network="IFRNet_S", **GOPRO),
     "IFRNet_tiny": Config(**TINY),
 }
-
-
-def preset(name: str) -> Config:
-    """The settings of that name.
-
-    Raises:
-        UsageError: there is none.
-    """
-    if name not in PRESETS:
-        raise cli.UsageError(f"--config {name}: expected one of {', '.join(PRESETS)}")
-    return dataclasses.replace(PRESETS[name], config=name, mode=name)
+preset = partial(settings.preset, PRESETS)  # the settings of a name
 
 
 def build_parser() -> cli.Parser:
@@ -115,16 +98,8 @@ def build_parser() -> cli.Parser:
     add("--export", choices=("onnx",), help="write the network to --output, such as ifrnet.onnx")
     add("--export_size", metavar="WxH", help="fixed size of the exported network; else any multiples of 16")
     group = parser.add_argument_group("your own video")
-    group.add_argument("--multi", type=int, help="frames for one: 2, 4 or 8, or any number with weights that know t")
-    group.add_argument(
-        "--fps",
-        type=Fraction,
-        help="frame rate of the result, such as 60 or 60000/1001; for images with --multi, of the video written",
-    )
-    group.add_argument("--slow", action="store_true", help="keep the frame rate: --multi 2 lasts twice as long")
+    frame_rate.add_arguments(group)
     group.add_argument("--scale", type=float, default=1.0, help="of the frames that flows are estimated on: 0.5 for 4K")
-    group.add_argument("--scene", type=float, default=0.5, metavar="SHARE",
-        help="of the picture, 0 to 1, that motion fails to explain where two frames are a cut; 1: no cuts")  # fmt: skip
     cli.add_run_arguments(parser, "logs/IFRNet_CVPR2022")
     cli.add_common_arguments(parser)
     parser.set_defaults(project=Config.project)
@@ -142,50 +117,30 @@ def parse(argv: list[str]) -> tuple[argparse.Namespace, Config]:
     many = any_time or getattr(options, "data", None) in LARGE
     if options.mode is None:
         options.mode = options.config or ("IFRNet_GoPro" if many else "IFRNet_Vimeo90K")
-    saved = Path(options.log_root, options.project, options.mode, "config", "config.txt")
-    if options.config:
-        config = preset(options.config)
-    elif saved.is_file() and not (options.is_train and options.delete_log and not options.resume):
-        config = cli.read_config(Config, saved)
-    elif options.mode in PRESETS:
-        config = preset(options.mode)
-    elif options.ckpt_abs_name or options.blend:
-        config = preset("IFRNet_Vimeo90K")
-    else:
-        raise cli.UsageError(f"--mode {options.mode} has no saved config: add --config, one of {', '.join(PRESETS)}")
-    config = cli.settle(config, options)
+    of_mode = options.mode if options.mode in PRESETS else ""
+    otherwise = of_mode or ("IFRNet_Vimeo90K" if options.ckpt_abs_name or options.blend else "")
+    config = settings.choose(Config, options, preset, PRESETS, otherwise)
+    config = settings.settle(config, options)
     _check(options, config)
     return options, config
 
 
 def _check(options: argparse.Namespace, config: Config) -> None:
     """Refuse flags that contradict each other."""
-    actions = [f"--{name}" for name in ("is_train", "input", "export") if getattr(options, name)]
-    if len(actions) > 1:
-        raise cli.UsageError(f"{' and '.join(actions)} do not go together")
-    if options.blend and (options.is_train or options.export):
-        raise cli.UsageError("--blend has no network: it goes with testing and with --input")
+    cli.check_run_options(options, baseline="blend")
     if bool(options.output) != bool(options.input or options.export):
         raise cli.UsageError("--output goes with --input and with --export, and they need it")
     if options.is_train and config.data not in TRAINING_SETS:
         raise cli.UsageError(f"--data {config.data} is for testing: train on one of {', '.join(TRAINING_SETS)}")
     if options.is_train and config.distill and config.data != "vimeo90k":
         raise cli.UsageError(f"--data {config.data} has no flow labels: add --set distill=false")
-    cli.check_run_options(options)
-    given = [f"--{name}" for name in ("multi", "fps", "slow") if getattr(options, name)]
+    given = [f"--{name}" for name in ("multi", "slow") if getattr(options, name)]
     if given and not options.input:
         raise cli.UsageError(f"{given[0]} goes with --input")
     if options.input and options.multi is None and options.fps is None:
         raise cli.UsageError("--input needs --multi 2, 4 or 8, or --fps")
-    if options.multi is not None and options.multi < 2:
-        raise cli.UsageError(f"--multi {options.multi}: expected 2 or more")
-    if options.fps is not None and options.fps <= 0:
-        raise cli.UsageError(f"--fps {options.fps}: expected a positive number, such as 60 or 60000/1001")
+    frame_rate.check_arguments(options)
     if not 0 < options.scale <= 4 or abs(multiple_of(options.scale) * options.scale - MULTIPLE) > 1e-6:
         raise cli.UsageError(
             f"--scale {options.scale:g}: expected 16 divided by a whole number: 1, 0.8, 0.5, 0.25, 2 ..."
         )
-    if not 0 < options.scene <= 1:
-        raise cli.UsageError(f"--scene {options.scene:g}: expected a share from 0 to 1")
-    if options.export_size and not re.fullmatch(r"\d+x\d+", options.export_size):
-        raise cli.UsageError(f"--export_size {options.export_size}: expected WxH, such as 448x256")

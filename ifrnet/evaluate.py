@@ -21,10 +21,11 @@ from tqdm import tqdm
 from common.media.image import read_clip, to_uint8, write_image
 from common.ops.autocast import autocast
 from common.ops.pad import pad_centred
+from common.scoring.evaluation import Evaluation
 from common.scoring.protocols import INTERPOLATION, InterpolationProtocol
-from common.scoring.score_frames import SMALLEST, ahead, published, text, total
+from common.scoring.score_frames import SMALLEST, ahead, text
 from common.scoring.score_frames import score_between as score
-from common.training import distributed, run_log
+from common.training import distributed
 from ifrnet.checkpoints import load
 from ifrnet.config import PRESETS, Config
 from ifrnet.model import TOGETHER, IFRNet, multiple_of
@@ -202,14 +203,11 @@ def write_pictures(folder: Path, k: int, prediction: np.ndarray, frames: list[np
 
 def evaluate(options, config: Config) -> int:
     """Evaluate by the command line's options and the settings; returns the exit code."""
-    processes = distributed.start(options.dist, options.device)
-    try:
+    with distributed.joined(options) as processes:
         network, path = load(options, config, processes.device)
         for data in SNU_FILM if config.data == "snu_film" else (config.data,):
             _evaluate_set(network, path, data, options, config, processes)
-        return 0
-    finally:
-        distributed.stop()
+    return 0
 
 
 def _evaluate_set(network, path: Path | None, data: str, options, config: Config, processes) -> None:
@@ -220,36 +218,24 @@ def _evaluate_set(network, path: Path | None, data: str, options, config: Config
         protocols = [protocol for protocol in INTERPOLATION.values() if data in protocol.sets and protocol.default]
     if network and network.ignores_time and samples[0].times != (0.5,) and processes.is_main:
         print(f"{path}: these weights ignore t, every result is that of t = 1/2; use ones of GoPro", file=sys.stderr)
-    name = path.stem if path else "blend"
-    results = Path(options.log_root, config.project, config.mode, "result", name)
-    folder = processes.broadcast(run_log.new_folder(results / data) if processes.is_main else None)
-    scores, error = {}, None
-    try:
+    evaluation = Evaluation(options, config, path.stem if path else "blend", processes, data)
+
+    def compute() -> dict[str, list[FrameScore]]:
+        scores = {}
         for number, view in enumerate(dict.fromkeys(protocol.view for protocol in protocols)):
             same = [protocol for protocol in protocols if protocol.view == view]
-            pictures = folder if config.save_sample and number == 0 else None
+            pictures = evaluation.folder if config.save_sample and number == 0 else None
             scores |= run_protocols(network, samples, same, config, processes, pictures)
-    except ValueError as found:
-        error = found
-    everyone = processes.gather((scores, error))  # an error of one process would leave the others waiting here
-    for _, error in everyone:
-        if error:
-            raise error
-    if processes.is_main:
-        row = _row_name(network, path, config)
-        for protocol in protocols:
-            joined = sorted(score for part, _ in everyone for score in part[protocol.name])
-            means = mean_score(protocol, joined)
-            lines = score_lines(protocol, joined, samples, data)
-            lines.append(total(f"{name}|{data}", protocol.name, [score.values for score in joined], means))
-            for place in (results, folder):
-                (place / f"score_{data}_{protocol.name}.txt").write_text("\n".join(lines) + "\n")
-            print(lines[-1])
-            beside = published("ifrnet", row, data, protocol.name, means)
-            if beside:
-                part = missing_part(data, samples)
-                print(f"  {beside}" + (f"; not the same set, here are {part}" if part else ""))
-        print(f"scores{' and pictures' if config.save_sample else ''}: {folder}", flush=True)
+        return scores
+
+    found = evaluation.gather(compute)
+    row, part = _row_name(network, path, config), missing_part(data, samples)
+    for protocol in protocols:
+        joined = sorted(found[protocol.name])
+        values, means = [score.values for score in joined], mean_score(protocol, joined)
+        lines = score_lines(protocol, joined, samples, data)
+        evaluation.tell(protocol.name, values, means, lines, paper="ifrnet", row=row, part=part)
+    evaluation.end(" and pictures" if config.save_sample else "")
 
 
 def _row_name(network: IFRNet | None, path: Path | None, config: Config) -> str:

@@ -5,7 +5,6 @@ decoded for all times that fit in it.
 """
 
 import logging
-import signal
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 
@@ -86,7 +85,6 @@ def infer(options, config: Config) -> int:
     """Interpolate --input and write --output; returns the exit code."""
     device = choose_device(options.device)
     network, weights = load(options, config, device)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends like Ctrl-C: what is written stays playable
     reader, timing = open_retimed(options)
     interpolator = Interpolator(network, scale=options.scale, tile=options.tile or 0, amp=config.amp, device=device)
     if interpolator.by_halves:

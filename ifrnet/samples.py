@@ -4,7 +4,6 @@ Random draws depend on the seed and the sample's position in the run alone, not 
 number of processes: any number of them, and any resume, gives the same samples.
 """
 
-import math
 import random
 
 import cv2
@@ -166,8 +165,3 @@ class TestSamples(Dataset):
         starts = [size // 2 - inner // 2 for size, inner in zip(frames[0].shape[:2], sizes, strict=True)]
         frames, flow = crop(frames, flow, *starts, *sizes)
         return to_batch(frames, sample.times, flow)
-
-
-def learning_rate(step: int, max_steps: int, start: float, end: float) -> float:
-    """Cosine from `start` at step 0 to `end` at `max_steps`."""
-    return end + (start - end) * 0.5 * (1 + math.cos(math.pi * step / max_steps))

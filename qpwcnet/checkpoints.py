@@ -4,7 +4,6 @@ QPWCNet's weights are known by our names alone: its author published none. Of PW
 in every naming (`pwcnet_keys.py`), also NVIDIA's whole pickled ones, of which nothing is run.
 """
 
-import json
 from pathlib import Path
 
 import torch
@@ -128,11 +127,6 @@ def write(network: nn.Module, layout: str) -> dict[str, Tensor]:
     return {"state_dict": state} if layout == "ptlflow" else state
 
 
-def published() -> list[dict]:
-    """The entries of checkpoints.json."""
-    return json.loads(Path(__file__).with_name("checkpoints.json").read_text())["checkpoints"]
-
-
 def load(options, config, device: torch.device) -> tuple[nn.Module | None, Path | None]:
     """The network that the options ask for, on the device and ready to run, and its checkpoint's path.
 
@@ -145,7 +139,7 @@ def load(options, config, device: torch.device) -> tuple[nn.Module | None, Path 
     """
     if options.baseline:
         return None, None
-    path = find_weights(options, config, published(), "qpwcnet")
+    path = find_weights(options, config, "qpwcnet")
     if path.suffix in (".onnx", ".tflite"):
         from qpwcnet.deploy.exported_file import open_exported
 

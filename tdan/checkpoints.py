@@ -5,7 +5,6 @@ MMagic's files hold a state dict. The authors' two (`model.pt`, `model_gaussian.
 the two degradations a file was trained for, only its name tells.
 """
 
-import json
 import re
 from pathlib import Path
 
@@ -195,11 +194,6 @@ def write(network: TDAN, layout: str) -> dict:
     return {"meta": {}, "state_dict": {f"generator.{key}": tensor for key, tensor in state.items()}}
 
 
-def published() -> list[dict]:
-    """The entries of checkpoints.json."""
-    return json.loads(Path(__file__).with_name("checkpoints.json").read_text())["checkpoints"]
-
-
 def load(options, config, device: torch.device) -> tuple[TDAN | None, Path | None]:
     """The network that the options ask for, on the device and ready to run, and its checkpoint's path.
 
@@ -210,7 +204,7 @@ def load(options, config, device: torch.device) -> tuple[TDAN | None, Path | Non
     """
     if options.baseline:
         return None, None
-    path = find_weights(options, config, published(), "tdan")
+    path = find_weights(options, config, "tdan")
     network = load_network(path).to(device)
     check_form(network, config, path)
     if config.compile:

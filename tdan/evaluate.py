@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from common.checkpoints.published import entries
 from common.degrade.low_resolution import TITLES, Match, identify, make_low
 from common.degrade.matlab_imresize import imresize
 from common.media.flow_color import flow_to_image
@@ -23,7 +24,7 @@ from common.scoring.protocols import TDAN as PROTOCOLS
 from common.scoring.protocols import Protocol
 from common.scoring.score_frames import Cache, Score
 from common.training import distributed, run_log
-from tdan.checkpoints import load, published
+from tdan.checkpoints import load
 from tdan.config import PADDING, PRESETS, Config
 from tdan.model import MIDDLE, NEIGHBOURS, TDAN, WINDOW
 from tdan.sets import SETS, Clip, find_clips, read_low, read_truth
@@ -306,7 +307,7 @@ def row_name(network: TDAN | None, path: Path | None, config: Config) -> str:
     """What results.csv calls these weights in its column `config`; empty if they are none of its networks."""
     if network is None:
         return BASELINE
-    names = {entry["file"]: entry["config"] for entry in published()}
+    names = {entry.file: entry.config for entry in entries("tdan")}
     name = names.get(path.name, config.config)
     if name not in PRESETS:
         return ""

@@ -1,6 +1,5 @@
 """Published checkpoints: which layout a file has, and which of our tensors each of its tensors is."""
 
-import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -239,11 +238,6 @@ def write(network: TOFlow | SPyNet, layout: str) -> dict:
     return {"meta": {}, "state_dict": {f"generator.{name}": tensor for name, tensor in state.items()}}
 
 
-def published() -> list[dict]:
-    """The entries of checkpoints.json."""
-    return json.loads(Path(__file__).with_name("checkpoints.json").read_text())["checkpoints"]
-
-
 def load(options, config, device: torch.device) -> tuple[TOFlow | None, Path | None]:
     """The network that the options ask for, on the device and ready to run, and its checkpoint's path.
 
@@ -254,7 +248,7 @@ def load(options, config, device: torch.device) -> tuple[TOFlow | None, Path | N
     """
     if options.baseline:
         return None, None
-    path = find_weights(options, config, published(), "toflow")
+    path = find_weights(options, config, "toflow")
     named = options.config or hasattr(options, "network") or any(x.startswith("network=") for x in options.set)
     task = None if named else config.task
     network = load_network(path, config.network, task=task, align_corners=config.align_corners).to(device)

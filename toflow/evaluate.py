@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from common.checkpoints.published import entries
 from common.degrade.by_name import clip_rng, degrade
 from common.media.flow_color import flow_to_image
 from common.media.image import read_image, to_uint8, write_image
@@ -20,7 +21,7 @@ from common.scoring import score_frames
 from common.scoring.protocols import TOFLOW, Protocol
 from common.scoring.score_frames import Cache, Score
 from common.training import distributed, run_log
-from toflow.checkpoints import load, published
+from toflow.checkpoints import load
 from toflow.config import PRESETS, Config
 from toflow.model import FORMS, TOFlow, predict
 from toflow.sets import SETS, WINDOW, Sample, evaluation_frames, find_samples
@@ -236,7 +237,7 @@ def row_name(network: TOFlow | None, path: Path | None, config: Config) -> str:
     """What results.csv calls these weights in its column `config`; empty if they are none of its networks."""
     if network is None:
         return BASELINE
-    names = {entry["file"]: entry["config"] for entry in published()}
+    names = {entry.file: entry.config for entry in entries("toflow")}
     name = names.get(path.name) or config.config
     return name if name in PRESETS and FORMS[PRESETS[name].network] == network.form else ""
 

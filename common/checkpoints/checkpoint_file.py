@@ -1,16 +1,15 @@
 """Checkpoints: written whole or not at all, loaded without running anything, resumed exactly."""
 
 import copy
-import os
 import pickle
 import random
-import tempfile
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import nn
 
+from common import atomic
 from common.file_cache import FILES
 
 
@@ -24,33 +23,11 @@ def save(value: object, path: str | Path) -> None:
     Raises:
         OSError: the disk is full or the folder cannot be written; the old file is untouched.
     """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
     try:
-        with os.fdopen(handle, "wb") as file:
+        with atomic.replacing(path) as file:
             torch.save(value, file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException as error:
-        Path(temporary).unlink(missing_ok=True)
-        if isinstance(error, RuntimeError):  # torch turns a failed write into one of its own
-            raise OSError(f"{path}: could not be written ({str(error).splitlines()[0]}); is the disk full?") from error
-        if isinstance(error, OSError):
-            raise OSError(f"{path}: could not be written ({error.strerror}); is the disk full?") from error
-        raise
-    _sync_folder(path.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make a rename survive a power cut, where the system allows it."""
-    if os.name == "posix":
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+    except RuntimeError as error:  # torch turns a failed write into one of its own
+        raise OSError(f"{path}: could not be written ({str(error).splitlines()[0]}); is the disk full?") from error
 
 
 def load(path: str | Path, device: torch.device | str = "cpu"):

@@ -7,7 +7,9 @@ recent one. Weights lie in `ckpt/`, what a resume needs besides in `state/`, und
 from collections.abc import Sequence
 from pathlib import Path
 
+from common import atomic
 from common.checkpoints import checkpoint_file
+from common.checkpoints.published import entries
 
 
 class CheckpointManager:
@@ -115,20 +117,16 @@ class CheckpointManager:
         return weights, state
 
     def _write(self, lines: list[str]) -> None:
-        self.folder.mkdir(parents=True, exist_ok=True)
-        temporary = self.list_file.with_name(".checkpoints.txt.part")
-        temporary.write_text("".join(f"{line}\n" for line in lines))
-        temporary.replace(self.list_file)
+        atomic.write_text(self.list_file, "".join(f"{line}\n" for line in lines))
 
 
-def find_weights(options, config, published: Sequence[dict], paper: str) -> Path:
+def find_weights(options, config, paper: str) -> Path:
     """The weights that the `--ckpt_*` flags select; without any, the run's, else the published ones of the preset.
 
     Args:
         options: of the command line.
         config: the run's settings.
-        published: entries of the paper's checkpoints.json.
-        paper: its folder.
+        paper: its folder, whose checkpoints.json lists the published ones.
 
     Raises:
         ValueError: there are none.
@@ -137,7 +135,7 @@ def find_weights(options, config, published: Sequence[dict], paper: str) -> Path
     manager = CheckpointManager(folder, config.mode, config.max_ckpt_num)
     asked = options.ckpt_name or options.ckpt_abs_name or options.ckpt_epoch is not None or options.ckpt_sc
     if not asked and not manager.lines():
-        files = [Path("ckpt", entry["file"]) for entry in published if entry["config"] == config.config]
+        files = [Path("ckpt", entry.file) for entry in entries(paper) if entry.config == config.config]
         here = [path for path in files if path.is_file()]
         if not here:
             where = ""

@@ -7,7 +7,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from common.media.image import file_defect, write_bytes
+from common.atomic import write_bytes
+from common.media.image import file_defect
 
 FLO_MAGIC = b"PIEH"  # the float32 202021.25, little endian
 UNKNOWN = 1e9  # a .flo component above this magnitude marks unknown flow
@@ -62,7 +63,7 @@ def write_flow(path: str | os.PathLike, flow: np.ndarray, valid: np.ndarray | No
     flow = flow.astype(np.float32)
     if not np.isfinite(flow[mask]).all():
         raise ValueError(f"cannot write {path}: the flow holds NaN or infinite values; mark them in `valid`")
-    write_bytes(path, encoders[path.suffix.lower()](path, flow, mask))
+    write_bytes(path, encoders[path.suffix.lower()](path, flow, mask), sync=False)
 
 
 def _read_flo(path: Path, data: bytes) -> tuple[np.ndarray, np.ndarray]:

@@ -1,6 +1,5 @@
 """Put frames into the user's own video, whatever the network that makes them; holds two frames of the input."""
 
-import sys
 from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
 from itertools import islice, pairwise, repeat
@@ -8,15 +7,33 @@ from itertools import islice, pairwise, repeat
 import numpy as np
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from common.cli import UsageError
+from common.media import own_video, scene_cuts
 from common.media.frame_times import Timing, is_power_of_two, plan
 from common.media.image import to_uint8
-from common.media.scene_cuts import change
-from common.media.video_reader import FolderReader, VideoReader, open_clip, open_writer
+from common.media.scene_cuts import is_cut
+from common.media.video_reader import FolderReader, VideoReader
 
 HALF = Fraction(1, 2)
+
+
+def add_arguments(group) -> None:
+    """The flags of a network that puts frames between frames, beside --fps."""
+    group.add_argument("--multi", type=int, help="frames for one: 2, 4 or 8, or any number with weights that know t")
+    group.add_argument("--slow", action="store_true", help="keep the frame rate: --multi 2 lasts twice as long")
+    scene_cuts.add_argument(group)
+
+
+def check_arguments(options) -> None:
+    """Refuse values of these flags that cannot be.
+
+    Raises:
+        UsageError: one of them.
+    """
+    if options.multi is not None and options.multi < 2:
+        raise UsageError(f"--multi {options.multi}: expected 2 or more")
+    scene_cuts.check_argument(options)
 
 
 def halves(middle: Callable, first, last, times: list[Fraction]) -> Iterator:
@@ -98,7 +115,7 @@ def open_retimed(options) -> tuple[VideoReader | FolderReader, Timing]:
         ValueError: it is no clip, or of one frame.
         UsageError: flags that do not go together, or not with this input.
     """
-    reader = open_clip(options.input)
+    reader = own_video.open_input(options)
     timing = plan(reader, options)
     if len(list(islice(reader, 2))) < 2:
         raise ValueError(f"{options.input} holds one frame: expected at least two, to put frames between")
@@ -116,24 +133,20 @@ def write_retimed(reader: VideoReader | FolderReader, timing: Timing, predict: C
         nonlocal cuts
         if not times or np.array_equal(first, second):
             return repeat(first, len(times))
-        if options.scene < 1 and change(first, second) >= options.scene:
+        if is_cut(first, second, options.scene):
             cuts += 1
             return repeat(first, len(times))
         return between(first, second, times, predict, device)
 
-    writer = open_writer(
-        options.output,
-        frame_rate=timing.frame_rate if reader.frame_rate or options.fps else None,
-        like=reader,
-        audio_from=options.input if reader.frame_rate and not options.slow else None,
-        overwrite=options.overwrite,
-    )
     if options.slow:
         print(f"--slow: the result lasts {float(timing.stretch):g} times as long, without the sound")
-    total = timing.total(reader.num_frames)
-    with writer, tqdm(total=total, unit="frame", disable=None, file=sys.stderr) as bar:
-        for image, time in retimed(reader.timed(), timing, fill):
-            writer.write(image, time)
-            bar.update()
+    count = own_video.write(
+        retimed(reader.timed(), timing, fill),
+        reader,
+        options,
+        rate=timing.frame_rate if reader.frame_rate or options.fps else None,
+        total=timing.total(reader.num_frames),
+        sound=not options.slow,
+    )
     told = f", {cuts} cut{'s' * (cuts > 1)} not blended" if cuts else ""
-    print(f"{writer.count} frames -> {options.output}{told}")
+    print(f"{count} frames -> {options.output}{told}")

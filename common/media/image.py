@@ -2,7 +2,6 @@
 
 import os
 import re
-import uuid
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from common import atomic
 from common.file_cache import FILES
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".ppm", ".pgm", ".bmp", ".tif", ".tiff", ".webp")
@@ -93,19 +93,7 @@ def write_image(path: str | os.PathLike, image: np.ndarray, *, quality: int = 95
         raise ValueError(f"cannot write {path}: expected HxWx3 uint8, got {image.dtype} {image.shape}; see to_uint8")
     flags = _WRITE_FLAGS[suffix]
     _, data = cv2.imencode(suffix, cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [*flags, quality] if flags else [])
-    write_bytes(path, data.tobytes())
-
-
-def write_bytes(path: str | os.PathLike, data: bytes) -> None:
-    """Write a file through a temporary neighbour and a rename: it appears complete or not at all."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{uuid.uuid4().hex}.tmp")  # starts with a dot: list_frames never sees it
-    try:
-        temporary.write_bytes(data)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    atomic.write_bytes(path, data.tobytes(), sync=False)
 
 
 def to_uint8(image: np.ndarray) -> np.ndarray:

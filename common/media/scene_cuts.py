@@ -3,8 +3,32 @@
 import cv2
 import numpy as np
 
+from common.cli import UsageError
+
 SIDE = 128  # pixels of the longer side that the pictures are reduced to
+THRESHOLD = 0.5  # change from which on two frames are a cut
 FLAT = 4.0  # grey levels of mean contrast; a picture with less is flat, and its noise no picture
+
+
+def add_argument(group) -> None:
+    """The flag --scene."""
+    group.add_argument("--scene", type=float, default=THRESHOLD, metavar="SHARE",
+        help="of the picture, 0 to 1, that motion fails to explain where two frames are a cut; 1: no cuts")  # fmt: skip
+
+
+def check_argument(options) -> None:
+    """Refuse a value of --scene that is no share.
+
+    Raises:
+        UsageError: it is none.
+    """
+    if not 0 < options.scene <= 1:
+        raise UsageError(f"--scene {options.scene:g}: expected a share from 0 to 1")
+
+
+def is_cut(first: np.ndarray, second: np.ndarray, threshold: float = THRESHOLD) -> bool:
+    """Whether there is a cut between two frames, HxWx3 uint8; at a threshold of 1 there is none anywhere."""
+    return threshold < 1 and change(first, second) >= threshold
 
 
 def change(first: np.ndarray, second: np.ndarray) -> float:

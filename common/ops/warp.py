@@ -38,5 +38,7 @@ def backward_warp(
         grid = torch.stack(
             (x + flow[:, 0] * (2 / max(width - 1, 1)), y + flow[:, 1] * (2 / max(height - 1, 1))), dim=-1
         )  # B H W 2
+        if torch.is_grad_enabled():  # at a position that is no number grid_sample's gradient leaves its memory
+            grid = grid.nan_to_num(nan=-1.0)  # whose own gradient still tells
         warped = F.grid_sample(image.to(dtype), grid, mode=mode, padding_mode=padding, align_corners=align_corners)
     return warped.to(image.dtype)

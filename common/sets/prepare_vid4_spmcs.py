@@ -11,8 +11,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from common.atomic import write_bytes
 from common.cli import Parser, UsageError
-from common.media.image import list_frames, read_image, write_bytes, write_image
+from common.media.image import list_frames, read_image, write_image
 from common.sets.resumable_jobs import run_jobs
 from common.sets.vid4_spmcs import LOWS, ClipSet, check, contents, low_size, made_low, match_low, read_sized
 from common.sets.vimeo90k import MARKER, is_whole_png
@@ -143,7 +144,7 @@ def copy_frame(job: tuple[Path, Path, tuple[int, int], bool]) -> bool:
             raise ValueError(f"{target} is there with other pixels than {path}: move it away, or choose another --root")
         return False
     if path.suffix.lower() == ".png":
-        write_bytes(target, path.read_bytes())
+        write_bytes(target, path.read_bytes(), sync=False)
     else:
         write_image(target, image)
     return True

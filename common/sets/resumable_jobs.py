@@ -7,8 +7,8 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from common.atomic import write_bytes
 from common.cli import UsageError
-from common.media.image import write_bytes
 from common.stop_request import StopRequest
 
 

@@ -7,9 +7,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from common.atomic import write_bytes
 from common.degrade.operators import downsample_bd, downsample_bi
 from common.media.flow_file import write_flow
-from common.media.image import to_uint8, write_bytes, write_image
+from common.media.image import to_uint8, write_image
 from common.sets.synthetic_scene import Scene
 
 SPLITS = ("train", "test")
@@ -104,7 +105,7 @@ def write_sintel(folder: Path, clip: Clip) -> None:
             motion, hidden = scene.flow(t, t + 1)
             write_flow(flow.with_suffix(".flo"), motion)
             _, gray_png = cv2.imencode(".png", hidden.astype(np.uint8) * 255)
-            write_bytes(occlusions.with_suffix(".png"), gray_png.tobytes())
+            write_bytes(occlusions.with_suffix(".png"), gray_png.tobytes(), sync=False)
 
 
 def write_chairs(folder: Path, clip: Clip) -> None:

@@ -9,7 +9,7 @@ import re
 from html import escape
 from pathlib import Path
 
-from common.media.image import write_bytes
+from common.atomic import write_bytes
 from common.tables import report_figures as figures
 from common.tables import results_csv
 from common.tables.report_style import CSS, SCRIPT

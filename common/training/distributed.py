@@ -1,6 +1,8 @@
 """Several processes, started by torchrun or torch.distributed.launch: gloo on CPU, nccl on CUDA."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -78,29 +80,36 @@ def choose_device(name: str, local_rank: int = 0) -> torch.device:
     return device
 
 
-def start(use: bool, device: str) -> Processes:
-    """Join the other processes if `use` (the flag -dist); else be the only one.
+@contextmanager
+def joined(options) -> Iterator[Processes]:
+    """Be among the other processes in a `with` block if the options say -dist; else be the only one.
+
+    Args:
+        options: of the command line: dist and device are read.
 
     Raises:
         UsageError: -dist without a launcher, or a launcher without -dist.
     """
     world_size = int(os.environ.get("WORLD_SIZE", "1"))
-    if not use:
+    if not options.dist:
         if world_size > 1:
             raise UsageError(f"started as one of {world_size} processes: add -dist")
-        return Processes(0, 1, choose_device(device))
+        yield Processes(0, 1, choose_device(options.device))
+        return
     if "RANK" not in os.environ:
         raise UsageError("-dist needs a launcher: torchrun --nproc_per_node=2 pvdnet/run.py ... -dist")
     local_rank = int(os.environ.get("LOCAL_RANK", "0"))
-    chosen = choose_device(device, local_rank)
+    chosen = choose_device(options.device, local_rank)
     dist.init_process_group("nccl" if chosen.type == "cuda" else "gloo")
-    return Processes(dist.get_rank(), dist.get_world_size(), chosen)
-
-
-def stop() -> None:
-    """Leave the group, if there is one."""
-    if dist.is_initialized():
+    try:
+        yield Processes(dist.get_rank(), dist.get_world_size(), chosen)
+    finally:
         dist.destroy_process_group()
+
+
+def is_lost(error: BaseException | None) -> bool:
+    """Whether this is what a collective raises when another process has ended."""
+    return isinstance(error, dist.DistError) or (isinstance(error, RuntimeError) and "gloo" in str(error))
 
 
 def to_device(batch: dict[str, Tensor], device: torch.device) -> dict[str, Tensor]:

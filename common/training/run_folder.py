@@ -1,19 +1,61 @@
-"""A run's folder of checkpoints: who may write there, what a resume goes on from, what is saved when.
+"""A run folder: who may write there, what a resume goes on from, what is saved when.
 
 The newest state is `checkpoint/train/last.pytorch`, weights and state in one file, written after every epoch and when
 the run is stopped; the checkpoints of epochs are the `CheckpointManager`'s.
 """
 
+import os
+import shutil
 import sys
 import time
 from contextlib import contextmanager
 from pathlib import Path
 
+from common import atomic
 from common.checkpoints import checkpoint_file
 from common.checkpoints.run_checkpoints import CheckpointManager
 from common.cli import UsageError
-from common.training import run_log
 from common.training.distributed import Processes
+
+
+def lock(folder: Path):
+    """Hold the folder's lock until the returned file is closed or the process ends, however it ends.
+
+    Raises:
+        UsageError: another run holds it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    file = open(folder / ".lock", "a+")
+    try:
+        if os.name == "nt":
+            import msvcrt
+
+            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+        else:
+            import fcntl
+
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        file.close()
+        raise UsageError(f"{folder}: another run is training there; wait for it, or choose another --mode") from None
+    return file
+
+
+def clear(folder: Path) -> None:
+    """Delete everything in a run folder but its lock."""
+    for path in folder.iterdir():
+        if path.name != ".lock":
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def new_folder(parent: Path) -> Path:
+    """A folder named by the minute, made; numbered where there is one already."""
+    stamp = time.strftime("%Y_%m_%d_%H%M")
+    folder, number = parent / stamp, 2
+    while folder.exists():
+        folder, number = parent / f"{stamp}_{number}", number + 1
+    folder.mkdir(parents=True)
+    return folder
 
 
 class RunFolder:
@@ -41,30 +83,30 @@ class RunFolder:
         Raises:
             UsageError: another run trains there, or one is there and neither flag was given.
         """
-        lock = self._claim(options.delete_log, options.resume) if processes.is_main else None
+        held = self._claim(options.delete_log, options.resume) if processes.is_main else None
         processes.wait()
         try:
             yield
         finally:
-            if lock:
-                lock.close()
+            if held:
+                held.close()
 
     def _claim(self, delete: bool, resume: str | None):
         """Delete what is in the folder if told to; refuse to start over a run that is there. Returns the lock."""
-        lock = run_log.lock(self.path)
+        held = lock(self.path)
         if delete and not resume:
             there = [path for path in self.path.iterdir() if path.name != ".lock"]
             asked = there and sys.stdin.isatty()
             if asked and input(f"Delete {self.path}? [Y/n] ").strip().lower() not in ("", "y", "yes"):
                 raise UsageError("not deleted; choose another --mode, or -r to go on")
-            run_log.clear(self.path)
+            clear(self.path)
         elif not resume and (self.manager.lines() or self.last_file.is_file()):
             epoch = self.manager.recent_epoch()
             raise UsageError(
                 f"{self.path} holds a run (epoch {epoch}): go on with -r auto or -r {epoch}, "
                 "delete it with -dl, or choose another --mode"
             )
-        return lock
+        return held
 
     def find_saved(self, resume: str | None, processes: Processes) -> tuple[dict, dict, Path] | None:
         """Weights, state and source to go on from; rank 0 decides for all. None: start anew.
@@ -119,12 +161,11 @@ class RunFolder:
         file = self.path / "config/config.txt"
         if file.is_file() and file.read_text() != config_text:
             file.replace(file.with_name(f"config_until_itr_{step}.txt"))
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(config_text)
+        atomic.write_text(file, config_text)
         macs, parameters = cost
         text = (
             f"{'Computational complexity (Macs): ':<30}{macs / 1e9:.2f} B\n"
             f"{'Number of parameters: ':<30}{parameters / 1e6:.2f} M\n"
         )
-        (self.path / "cost.txt").write_text(text)
+        atomic.write_text(self.path / "cost.txt", text)
         return text

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from common import cli
+from common.atomic import write_bytes
 from common.checkpoints import onnx_export as onnx_file
-from common.media.image import write_bytes
 from qpwcnet.checkpoints import load
 from qpwcnet.deploy import quantize, tflite
 from qpwcnet.deploy.calibration import Sample, as_floats, find_clips, split

@@ -1,24 +1,10 @@
-"""The command line of all papers: strict flags, values of a preset's fields, errors in one line."""
-
-import argparse
-import dataclasses
-import json
+"""The command line of all papers: strict flags, values that no paper takes, errors in one line."""
 
 import pytest
+import torch
 
 from common import cli
-from common.cli import UsageError
-
-
-@dataclasses.dataclass(frozen=True)
-class Config:
-    config: str = "preset"
-    mode: str = "run"
-    steps: int = 100
-    rate: float = 1e-4
-    flip: bool = True
-    periods: tuple[int, ...] = (1, 2)
-    weights: tuple[float, ...] = ()
+from common.cli import OneProcessError, UsageError
 
 
 @pytest.fixture
@@ -26,6 +12,9 @@ def parser():
     made = cli.Parser()
     cli.add_common_arguments(made)
     cli.add_run_arguments(made, "LOG_ROOT/PROJECT")
+    made.add_argument("--baseline", action="store_true")
+    made.add_argument("--export", choices=["onnx"])
+    made.add_argument("--export_size")
     return made
 
 
@@ -60,6 +49,13 @@ def test_a_flag_that_is_not_given_overrides_nothing(parser):
 @pytest.mark.parametrize(
     ("given", "message"),
     [
+        ("--is_train --input x", "--is_train and --input do not go together"),
+        ("--input x --export onnx", "--input and --export do not go together"),
+        ("--baseline --is_train", "--baseline has no network: it goes with testing and with --input"),
+        ("--export_size 64x64", "--export_size goes with --export"),
+        ("--export onnx --export_size 64", "--export_size 64: expected WxH, such as 448x256"),
+        ("--fps 60", "--fps goes with --input"),
+        ("--input x --fps 0", "--fps 0: expected a positive number"),
         ("--tile 0", "--tile 0: expected a side in pixels"),
         ("-r last", "-r last: expected an epoch number or auto"),
         ("-r -3", "-r -3: expected an epoch number or auto"),
@@ -73,77 +69,15 @@ def test_values_that_no_paper_takes(parser, given, message):
         cli.check_run_options(parser.parse_args(given.replace("-r -", "-r=-").split()))
 
 
-@pytest.mark.parametrize("given", ["", "--tile 64", "-r auto", "-r 12", "--ckpt_epoch 0", "--is_train -r 0"])
-def test_values_that_every_paper_takes(parser, given):
-    cli.check_run_options(parser.parse_args(given.split()))
-
-
-@pytest.mark.parametrize("mode", ["", ".", "..", ".hidden", "a/b", "a\\b", "a b", "a\tb"])
-def test_names_that_cannot_be_a_folder_in_a_list(mode):
-    with pytest.raises(UsageError, match="expected a name without blanks and slashes, no dot first"):
-        cli.check_run_name(mode)
-
-
-@pytest.mark.parametrize("mode", ["run", "PVDNet_DVD", "run_2.5-a", "été"])
-def test_names_that_runs_may_have(mode):
-    cli.check_run_name(mode)
-
-
-# Settings
-
-
 @pytest.mark.parametrize(
-    ("given", "value"),
+    "given",
     [
-        ("steps=7", 7), ("rate=3", 3.0), ("mode=a=b", "a=b"), ("flip=False", False), ("flip=0", False),
-        ("flip=1", True), ("periods=(3,4,5)", (3, 4, 5)), ("periods=[6]", (6,)), ("periods=", ()),
-        ("weights=1,2", (1, 2)), ("weights=0.5,1", (0.5, 1.0)), ("weights=1e3", (1000.0,)),
+        "", "--tile 64", "-r auto", "-r 12", "--ckpt_epoch 0", "--is_train -r 0", "--baseline --input x",
+        "--input x --fps 24000/1001", "--export onnx --export_size 96x64",
     ],
 )  # fmt: skip
-def test_a_field_is_read_as_its_type(given, value):
-    name = given.partition("=")[0]
-    found = getattr(cli.override(Config(), [given]), name)
-    assert found == value
-    assert type(found) is type(value)
-
-
-@pytest.mark.parametrize(
-    ("given", "message"),
-    [
-        ("steps", "--set steps: expected FIELD=VALUE"),
-        ("step=7", r"--set step=7: expected FIELD=VALUE; did you mean steps\?"),
-        ("steps=many", "--set steps=many: expected a value like 100"),
-        ("steps=1.5", "--set steps=1.5: expected a value like 100"),
-        ("flip=maybe", "--set flip=maybe: expected a value like True"),
-        ("periods=1,x", r"--set periods=1,x: expected a value like \(1, 2\)"),
-    ],
-)
-def test_fields_and_values_that_do_not_fit(given, message):
-    with pytest.raises(UsageError, match=message):
-        cli.override(Config(), [given])
-
-
-def test_set_wins_over_a_flag_and_a_flag_over_the_preset():
-    given = argparse.Namespace(steps=5, rate=0.1, set=["steps=6", "steps=7"])
-    assert cli.settle(Config(), given) == Config(steps=7, rate=0.1)
-
-
-def test_values_are_checked_by_name():
-    cli.check_values(Config(), {"mode": ("run", "walk")}, {"steps": 100})
-    with pytest.raises(UsageError, match=r"^mode run: expected one of walk, swim$"):
-        cli.check_values(Config(), {"mode": ("walk", "swim")}, {})
-    with pytest.raises(UsageError, match=r"^steps 100: expected 101 or more$"):
-        cli.check_values(Config(), {}, {"steps": 101})
-
-
-def test_a_saved_config_is_read_again(tmp_path):
-    config, path = Config(steps=3, weights=(0.5,)), tmp_path / "config.txt"
-    path.write_text(json.dumps(dataclasses.asdict(config)))
-    assert cli.read_config(Config, path) == config
-    for text in (b"", b"[]", b"null", b'{"unknown": 1}', b"\xff"):
-        path.write_bytes(text)
-        with pytest.raises(ValueError, match=r"config\.txt: not a saved config of this version .*; name a preset with"):
-            cli.read_config(Config, path)
+def test_values_that_every_paper_takes(parser, given):
+    cli.check_run_options(parser.parse_args(given.split()))
 
 
 # Errors
@@ -184,8 +118,30 @@ def test_codes_of_success_and_interruption(capsys):
     assert capsys.readouterr().err == "interrupted\n"
 
 
-def test_of_several_processes_the_first_tells_but_all_tell_of_a_disk(capsys, monkeypatch):
+def test_of_several_processes_the_first_tells_but_all_tell_of_what_is_theirs(capsys, monkeypatch):
     monkeypatch.setenv("RANK", "1")
-    for error, told in ((ValueError("x"), ""), (OSError("full"), "error: full\n")):
+    alone = OneProcessError("process 1: x")
+    for error, told in ((ValueError("x"), ""), (OSError("full"), "error: full\n"), (alone, "error: process 1: x\n")):
         assert cli.run(raising(error), []) == 1
         assert capsys.readouterr().err == told
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory.\nTried"),
+        RuntimeError("[enforce fail] can't allocate memory: 9 bytes"),
+    ],
+)
+def test_too_little_memory_says_what_to_try(capsys, error):
+    assert cli.run(raising(error), []) == 1
+    told = capsys.readouterr().err
+    assert told.startswith("error: out of memory (")
+    assert told.endswith(f"): {cli.REMEDY}\n")
+    with pytest.raises(type(error)):
+        cli.run(raising(error), ["--debug"])
+
+
+def test_other_errors_of_pytorch_are_bugs():
+    with pytest.raises(RuntimeError, match="shapes"):
+        cli.run(raising(RuntimeError("shapes differ")), [])

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from common import cli
+from common.atomic import write_bytes
 from common.media.flow_file import write_flow
-from common.media.image import write_bytes, write_image
+from common.media.image import write_image
 from tests.helpers.runs import dataset_script
 
 SCRIPT = Path(__file__).parents[2] / "datasets/prepare_flow.py"

@@ -17,12 +17,17 @@ ROOT = Path(__file__).parents[2]
 KILL = "import os, signal\ndef die(*_): os.kill(os.getpid(), signal.SIGKILL)\n"
 KILL_BEFORE_RENAME = (
     KILL
-    + "real, count = os.replace, []\nos.replace = lambda *a: (count.append(1), die() if len(count) == 6 else real(*a))"
+    + "real, count = os.replace, []\nos.replace = lambda *a: (count.append(str(a[1]).endswith('.pytorch')), "
+    + "die() if sum(count) == 6 else real(*a))"
 )
 KILL_BEFORE_LIST = (
     KILL
     + "from common.checkpoints.run_checkpoints import CheckpointManager as C\nold, count = C._write, []\n"
     + "C._write = lambda *a: (count.append(1), die() if len(count) == 3 else old(*a))"
+)
+KILL_AT_STEP_7 = (
+    KILL + "from common.training.loop import Training\nold = Training.update\n"
+    "Training.update = lambda self, *a: die() if self.step == 7 else old(self, *a)"
 )
 KILLED = -signal.SIGKILL
 

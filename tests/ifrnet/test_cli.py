@@ -6,10 +6,10 @@ from fractions import Fraction
 import pytest
 import torch
 
-from common import cli
+from common import cli, settings
 from common.checkpoints import checkpoint_file
+from common.checkpoints.run_checkpoints import find_weights
 from ifrnet import run as command
-from ifrnet.checkpoints import find
 from ifrnet.config import PRESETS, Config, parse
 from ifrnet.model import IFRNet
 
@@ -116,10 +116,10 @@ def test_published_settings():
 )
 def test_published_weights_are_taken_by_what_is_asked(tmp_path, given, name):
     options, config = parse(given.split())
-    with pytest.raises(ValueError, match=rf"put the published ones at ckpt.{name}.pth \(addresses in"):
-        find(options, config)
+    with pytest.raises(ValueError, match=rf"the published ones at ckpt.{name}.pth \(python -m common.checkpoints"):
+        find_weights(options, config, "ifrnet")
     checkpoint_file.save(IFRNet("IFRNet_tiny").state_dict(), tmp_path / f"ckpt/{name}.pth")
-    assert find(options, config).name == f"{name}.pth"
+    assert find_weights(options, config, "ifrnet").name == f"{name}.pth"
 
 
 @pytest.mark.parametrize(
@@ -180,7 +180,7 @@ def test_a_run_is_tested_by_its_name_alone(tmp_path, capsys):
     folder = tmp_path / "logs/IFRNet_CVPR2022/mine"
     (folder / "config").mkdir(parents=True)
     saved = dataclasses.replace(PRESETS["IFRNet_tiny"], mode="mine", config="IFRNet_tiny", crop=96)
-    (folder / "config/config.txt").write_text(saved.to_json())
+    (folder / "config/config.txt").write_text(settings.to_json(saved))
     assert parse(["--mode", "mine"])[1] == saved
     assert parse(["--mode", "mine", "--seed", "3"])[1] == dataclasses.replace(saved, manual_seed=3)
     (folder / "config/config.txt").write_text('{"old": 1}')
@@ -202,5 +202,5 @@ def test_weights_of_another_size_are_refused(tmp_path, capsys):
 
 def test_every_setting_is_checked_and_kept(tmp_path):
     config = PRESETS["IFRNet_tiny"]
-    (tmp_path / "config.txt").write_text(config.to_json())
-    assert cli.read_config(Config, tmp_path / "config.txt") == config
+    (tmp_path / "config.txt").write_text(settings.to_json(config))
+    assert settings.read(Config, tmp_path / "config.txt") == config

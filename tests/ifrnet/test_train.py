@@ -14,6 +14,7 @@ import torch
 from common import cli
 from common.checkpoints import checkpoint_file
 from common.media.image import read_clip
+from common.training.loop import Training
 from common.training.sampling import Positions
 from ifrnet import run
 from ifrnet import train as train_module
@@ -22,7 +23,7 @@ from ifrnet.model import IFRNet
 from ifrnet.samples import TrainingSamples, to_batch
 from ifrnet.sets import find_samples
 from tests.helpers.runs import (
-    KILL,
+    KILL_AT_STEP_7,
     KILL_BEFORE_LIST,
     KILL_BEFORE_RENAME,
     KILLED,
@@ -121,7 +122,7 @@ def test_loss_falls_on_one_batch(clips):
     found = []
     for _ in range(40):
         losses, _ = objective(batch)
-        total = sum(losses.values())
+        total = losses["total"]
         optimizer.zero_grad()
         total.backward()
         optimizer.step()
@@ -144,10 +145,6 @@ def test_seven_times_share_one_encoder_pass_and_equal_seven_calls(clips):
     assert batch["t"][0].tolist() == pytest.approx([k / 8 for k in range(1, 8)])
 
 
-KILL_AT_STEP_7 = (
-    KILL + "from ifrnet.train import Run\nold = Run._update\n"
-    "Run._update = lambda self, *a: die() if self.step == 7 else old(self, *a)"
-)
 MOMENTS = {
     "between two steps": KILL_AT_STEP_7,
     "before a checkpoint takes its name": KILL_BEFORE_RENAME,
@@ -164,18 +161,17 @@ def test_kill_9_and_resume_give_the_undisturbed_weights(arguments, tmp_path, und
 
 
 def test_sigterm_saves_between_epochs_and_resumes_exactly(arguments, tmp_path, undisturbed, monkeypatch, capsys):
-    update = train_module.Run._update
+    update = Training.update
 
-    def interrupted(self, batch):
-        outcome = update(self, batch)
+    def interrupted(self, losses):
+        update(self, losses)
         if self.step == 7:
             os.kill(os.getpid(), signal.SIGTERM)
-        return outcome
 
-    monkeypatch.setattr(train_module.Run, "_update", interrupted)
+    monkeypatch.setattr(Training, "update", interrupted)
     assert cli.run(run.main, arguments()) == 128 + signal.SIGTERM
     assert "stopped after step 7" in capsys.readouterr().out
-    monkeypatch.setattr(train_module.Run, "_update", update)
+    monkeypatch.setattr(Training, "update", update)
     assert cli.run(run.main, arguments("-r", "auto", "-th", "2")) == 0  # workers change nothing
     assert "step 7" in capsys.readouterr().out
     assert same(weights(tmp_path), weights(undisturbed))

@@ -4,8 +4,9 @@ import cv2
 import numpy as np
 import pytest
 
+from common.atomic import write_bytes
 from common.media.flow_file import write_flow
-from common.media.image import read_image, write_bytes, write_image
+from common.media.image import read_image, write_image
 from common.sets.synthetic_layouts import LAYOUTS, Clip
 from qpwcnet import sets
 from qpwcnet.sets import Pair, find_pairs, find_triplets, missing_part, read_pair

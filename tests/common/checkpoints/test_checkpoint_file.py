@@ -33,11 +33,21 @@ def test_a_failed_write_leaves_the_old_file_and_no_part(tmp_path, monkeypatch, p
     checkpoint_file.save({"old": torch.ones(1)}, path)
     before = path.read_bytes()
     monkeypatch.setattr(os, place, full_disk)
-    with pytest.raises(OSError, match=r"a\.pytorch: could not be written .*No space left.*; is the disk full\?"):
+    with pytest.raises(OSError, match=r"a\.pytorch: could not be written \(.*No space left on device"):
         checkpoint_file.save(VALUE, path)
     monkeypatch.undo()
     assert path.read_bytes() == before
     assert os.listdir(tmp_path) == ["a.pytorch"]
+
+
+def test_a_failure_of_pytorchs_own_names_the_file(tmp_path, monkeypatch):
+    def failing(*_):
+        raise RuntimeError("PytorchStreamWriter failed writing file data/0\nmore")
+
+    monkeypatch.setattr(torch, "save", failing)
+    with pytest.raises(OSError, match=r"a\.pytorch: could not be written \(PytorchStreamWriter .*data/0\)"):
+        checkpoint_file.save(VALUE, tmp_path / "a.pytorch")
+    assert os.listdir(tmp_path) == []
 
 
 def test_an_interruption_leaves_no_part(tmp_path, monkeypatch):

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from common.checkpoints import checkpoint_file
+from common.checkpoints import checkpoint_file, run_checkpoints
 from common.checkpoints.run_checkpoints import CheckpointManager, find_weights
 
 SCORES = {1: 20.0, 2: 30.0, 3: 10.0, 4: 25.0}
@@ -100,11 +100,12 @@ def find(tmp_path, monkeypatch):
     """Weights of a run "run" for flags that differ from the defaults; in an empty folder."""
     monkeypatch.chdir(tmp_path)
     config = SimpleNamespace(project="P", mode="run", max_ckpt_num=2, config="preset")
-    entries = [{"file": "other.pth", "config": "other"}, {"file": "w.pth", "config": "preset"}]
+    listed = [SimpleNamespace(file="other.pth", config="other"), SimpleNamespace(file="w.pth", config="preset")]
 
-    def find(published=entries, **flags):
+    def find(published=listed, **flags):
+        monkeypatch.setattr(run_checkpoints, "entries", lambda paper: published)
         defaults = {"log_root": "logs", "ckpt_name": None, "ckpt_abs_name": None, "ckpt_epoch": None, "ckpt_sc": False}
-        return find_weights(argparse.Namespace(**defaults | flags), config, published, "paper").as_posix()
+        return find_weights(argparse.Namespace(**defaults | flags), config, "paper").as_posix()
 
     return find
 

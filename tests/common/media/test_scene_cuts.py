@@ -1,12 +1,15 @@
 """Cuts told from motion, light and noise."""
 
+import argparse
 from itertools import pairwise
 
 import cv2
 import numpy as np
+import pytest
 
+from common.cli import UsageError
 from common.media.image import list_frames, read_image, to_uint8
-from common.media.scene_cuts import change
+from common.media.scene_cuts import THRESHOLD, add_argument, change, check_argument, is_cut
 from common.media.video_reader import open_clip
 from common.sets.synthetic_scene import Scene
 
@@ -42,3 +45,25 @@ def test_small_and_narrow_pictures_are_compared_too():
         noise = np.random.default_rng(height).integers(0, 256, (2, height, width, 3), dtype=np.uint8)
         assert change(noise[0], noise[0]) < 0.05
         assert 0 <= change(*noise) <= 1
+
+
+def test_a_threshold_decides_and_at_one_nothing_is_a_cut():
+    first, second = (to_uint8(Scene(seed, 96, 128).render(0.0)) for seed in (1, 2))
+    assert is_cut(first, second)
+    assert not is_cut(first, first)
+    assert not is_cut(first, second, 1.0)
+    assert is_cut(first, second, change(first, second))
+    assert not is_cut(first, second, min(1.0, change(first, second) + 1e-3))
+
+
+@pytest.mark.parametrize(("given", "goes"), [("0.3", True), ("1", True), ("0", False), ("1.5", False), ("-1", False)])
+def test_the_flag_is_a_share(given, goes):
+    parser = argparse.ArgumentParser()
+    add_argument(parser)
+    assert parser.parse_args([]).scene == THRESHOLD
+    options = parser.parse_args([f"--scene={given}"])
+    if goes:
+        check_argument(options)
+    else:
+        with pytest.raises(UsageError, match=f"^--scene {given}: expected a share from 0 to 1$"):
+            check_argument(options)

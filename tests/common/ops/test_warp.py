@@ -71,3 +71,13 @@ def test_grid_stays_float32_under_autocast():
 def test_wrong_shapes(shape):
     with pytest.raises(ValueError, match="does not fit"):
         backward_warp(torch.rand(1, 3, 8, 8), torch.zeros(shape), padding="zeros")
+
+
+@pytest.mark.parametrize("padding", ["zeros", "border"])
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_a_flow_that_is_no_number_is_safe_and_shows_in_the_gradient(padding, value):
+    image = torch.rand(1, 3, 64, 64, requires_grad=True)
+    scale = torch.ones(2, 3, 1, 1, requires_grad=True)
+    flow = torch.nn.functional.conv2d(torch.full((1, 3, 64, 64), value), scale)
+    backward_warp(image, flow, padding=padding).sum().backward()
+    assert not scale.grad.isfinite().all()

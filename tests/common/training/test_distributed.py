@@ -1,33 +1,37 @@
 """One process or several: what they tell each other, which device each takes, what a launcher must say."""
 
 import json
+from types import SimpleNamespace
 
 import pytest
 import torch
 
 from common.cli import UsageError
-from common.training import distributed
-from common.training.distributed import Processes, choose_device, start, to_device
+from common.training.distributed import Processes, choose_device, is_lost, joined, to_device
 from tests.helpers.runs import launch
 
 ONE = Processes(0, 1, torch.device("cpu"))
 
 TALK = """
 import json, sys
-from common.training import distributed
-me = distributed.start(True, "cpu")
-found = {
-    "main": me.is_main,
-    "sum": me.sum([me.rank + 0.5, 1e15 + me.rank]),
-    "any": me.any(me.rank == 1, False),
-    "gather": me.gather({"rank": me.rank}),
-    "broadcast": me.broadcast(f"from {me.rank}"),
-}
-me.wait()
-distributed.stop()
+from types import SimpleNamespace
+from common.training.distributed import joined
+with joined(SimpleNamespace(dist=True, device="cpu")) as me:
+    found = {
+        "main": me.is_main,
+        "sum": me.sum([me.rank + 0.5, 1e15 + me.rank]),
+        "any": me.any(me.rank == 1, False),
+        "gather": me.gather({"rank": me.rank}),
+        "broadcast": me.broadcast(f"from {me.rank}"),
+    }
+    me.wait()
 with open(f"{sys.argv[1]}/{me.rank}.json", "w") as file:
     json.dump(found, file)
 """
+
+
+def options(dist):
+    return SimpleNamespace(dist=dist, device="cpu")
 
 
 def test_one_process_needs_no_other():
@@ -37,7 +41,6 @@ def test_one_process_needs_no_other():
     assert ONE.gather("x") == ["x"]
     assert ONE.broadcast("x") == "x"
     ONE.wait()
-    distributed.stop()  # there is no group to leave
 
 
 def test_two_processes_tell_each_other(tmp_path):
@@ -67,12 +70,20 @@ def test_devices_by_name():
 def test_a_launcher_and_the_flag_go_together(monkeypatch):
     for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK"):
         monkeypatch.delenv(name, raising=False)
-    assert start(False, "cpu") == ONE
-    with pytest.raises(UsageError, match="-dist needs a launcher: torchrun"):
-        start(True, "cpu")
+    with joined(options(dist=False)) as processes:
+        assert processes == ONE
+    with pytest.raises(UsageError, match="-dist needs a launcher: torchrun"), joined(options(dist=True)):
+        pass
     monkeypatch.setenv("WORLD_SIZE", "2")
-    with pytest.raises(UsageError, match="started as one of 2 processes: add -dist"):
-        start(False, "cpu")
+    with pytest.raises(UsageError, match="started as one of 2 processes: add -dist"), joined(options(dist=False)):
+        pass
+
+
+def test_a_lost_process_is_told_from_other_errors():
+    assert is_lost(torch.distributed.DistError("x"))
+    assert is_lost(RuntimeError("[/gloo/transport/tcp/pair.cc] Connection closed by peer"))
+    for other in (RuntimeError("shapes differ"), ValueError("gloo"), None):
+        assert not is_lost(other)
 
 
 def test_every_tensor_of_a_batch_moves():

@@ -1,6 +1,7 @@
 """A run's folder of checkpoints: who may write there, what a resume goes on from, what is described."""
 
 import sys
+import time
 from types import SimpleNamespace
 
 import pytest
@@ -9,7 +10,7 @@ import torch
 from common.checkpoints import checkpoint_file
 from common.cli import UsageError
 from common.training.distributed import Processes
-from common.training.run_folder import RunFolder
+from common.training.run_folder import RunFolder, clear, lock, new_folder
 
 ONE = Processes(0, 1, torch.device("cpu"))
 
@@ -88,6 +89,32 @@ def test_other_processes_leave_the_folder_to_the_first(folder):
 
     with folder.claimed(flags(), ONE), folder.claimed(flags(), Second(1, 2, torch.device("cpu"))):
         assert folder.path.is_dir()
+
+
+def test_one_run_at_a_time_holds_a_folder(tmp_path):
+    folder = tmp_path / "project/run"
+    held = lock(folder)
+    for _ in range(2):
+        with pytest.raises(UsageError, match="run: another run is training there; wait for it, or choose another"):
+            lock(folder)
+    held.close()
+    lock(folder).close()
+
+
+def test_clearing_leaves_the_lock(tmp_path):
+    with lock(tmp_path):
+        (tmp_path / "log/train").mkdir(parents=True)
+        (tmp_path / "log/train/a").write_text("x")
+        (tmp_path / "metrics.jsonl").write_text("x")
+        clear(tmp_path)
+        assert [path.name for path in tmp_path.iterdir()] == [".lock"]
+
+
+def test_folders_of_one_minute_are_numbered(tmp_path, monkeypatch):
+    monkeypatch.setattr(time, "strftime", lambda form: "2024_05_06_0708")
+    names = [new_folder(tmp_path / "result").name for _ in range(3)]
+    assert names == ["2024_05_06_0708", "2024_05_06_0708_2", "2024_05_06_0708_3"]
+    assert sorted(path.name for path in (tmp_path / "result").iterdir()) == names
 
 
 # What a resume goes on from
