@@ -64,6 +64,20 @@ def test_flags_then_assignments_win(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("given", "value"),
+    [
+        ("rate=3", 3.0), ("mode=a=b", "a=b"), ("flip=False", False), ("flip=0", False), ("flip=1", True),
+        ("sides=(3,4,5)", (3, 4, 5)), ("sides=[6]", (6,)), ("sides=", ()), ("shares=1,2", (1, 2)),
+        ("shares=0.5,1", (0.5, 1.0)), ("shares=1e3", (1000.0,)),
+    ],
+)  # fmt: skip
+def test_a_field_is_read_as_its_type(given, value):
+    found = getattr(settings.override(Config(), [given]), given.partition("=")[0])
+    assert found == value
+    assert type(found) is type(value)
+
+
+@pytest.mark.parametrize(
     ("assignment", "line"),
     [
         ("rat=1", "expected FIELD=VALUE; did you mean rate?"),
