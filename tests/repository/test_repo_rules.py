@@ -2,19 +2,14 @@
 
 import ast
 import dataclasses
+import importlib
 import re
 from pathlib import Path
 
 import pytest
 
-import ifrnet.config
-import pvdnet.config
-import qpwcnet.config
-import tdan.config
-import toflow.config
+from common.papers import PAPERS, ROOT
 
-ROOT = Path(__file__).parents[2]
-PAPERS = ("ifrnet", "pvdnet", "qpwcnet", "tdan", "toflow")
 FOLDERS = ("common", "datasets", "tests", *PAPERS)
 FILES = sorted(path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py"))
 CODE = [path for path in FILES if path.relative_to(ROOT).parts[0] != "tests"]
@@ -162,9 +157,9 @@ def test_scripts_have_the_guarded_line():
         assert path.read_text(encoding="utf-8").count(f"\n{GUARD}\n    sys.path[0] = ") == 1, path
 
 
-@pytest.mark.parametrize("config", [ifrnet.config, pvdnet.config, qpwcnet.config, tdan.config, toflow.config])
-def test_every_setting_is_read(config):
-    paper = config.__name__.split(".")[0]
+@pytest.mark.parametrize("paper", PAPERS)
+def test_every_setting_is_read(paper):
+    config = importlib.import_module(f"{paper}.config")
     read = set()
     for path in CODE:
         if path.is_relative_to(ROOT / paper) and path.name != "config.py" and path.parent.name != "configs":
