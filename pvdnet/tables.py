@@ -1,4 +1,4 @@
-"""What is PVDNet's own in measuring its rows of results.csv; see common/tables/run_row.py."""
+"""What is PVDNet's own in measuring its rows of results.csv; see common/tables/measurement.py."""
 
 from pvdnet.samples import find_videos
 

@@ -19,9 +19,7 @@ from pathlib import Path
 
 from common import cli
 from common.checkpoints import checkpoint_file, download
-
-ROOT = Path(__file__).resolve().parents[2]
-PAPERS = tuple(path.parent.name for path in sorted(ROOT.glob("*/checkpoints.json")))
+from common.papers import PAPERS, ROOT
 
 
 @dataclass(frozen=True)

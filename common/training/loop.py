@@ -199,8 +199,6 @@ class Training:
             self.log.text("config", settings.to_json(config))
             self.log.say(self.folder.describe(settings.to_json(config), cost, self.step).rstrip())
             shutil.copy(model_file, self.folder.path / model_file.name)
-        if self.step >= self.last:
-            self.log.say(f"nothing to do: step {self.last} was the last")
 
     # The loop
 
@@ -217,7 +215,7 @@ class Training:
         keys = Positions(size, first=self.position, rank=processes.rank, world_size=processes.world_size)
         workers = min(size, WORKERS) if config.thread_num < 0 else config.thread_num
         self._size, self._ends, self._means, self._began = size, last, Means(), time.time()
-        self._trained = self._in_loop = True
+        self._in_loop = True
         bar = self.log.progress(self.last, f"{config.mode} {label}".strip(), "step")
         bar.update(self.step)
         with bar, StopRequest() as stop, Batches(samples, keys, workers=workers, device=processes.device) as batches:
@@ -255,6 +253,7 @@ class Training:
         except FloatingPointError as error:
             good = self.folder.last_good()
             raise FloatingPointError(f"step {self.step + 1}: {error}; last good checkpoint: {good}") from None
+        self._trained = True
         self.step += 1
         self.position += self._size * self.processes.world_size
         self._means.add(self._values, self._size)
@@ -329,6 +328,8 @@ class Training:
         """Tell that the training is done, if it is; returns the exit code."""
         if self.stopped:
             return 128 + self.stopped
-        if self._trained:
+        if not self._trained:
+            self.log.say(f"nothing to do: step {self.last} was the last")
+        else:
             self.log.say(f"done: {self.step} steps; checkpoints in {self.folder.manager.folder}")
         return 0

@@ -14,7 +14,7 @@ from common.media.image import list_frames, read_image, write_image
 from common.scoring import score_frames
 from common.scoring.metrics import flow_metrics_dense, flow_metrics_kitti, psnr
 from common.scoring.protocols import FLOW, INTERPOLATION
-from common.tables import results_csv as common_tables
+from common.tables import results_csv, score_lines
 from common.training.distributed import Processes
 from qpwcnet import evaluate, run, sets, tables
 from qpwcnet.checkpoints import published
@@ -94,7 +94,7 @@ def values(out, protocol):
 
 
 def totals(out):
-    return score_frames.totals(out.splitlines())
+    return score_lines.totals(out.splitlines())
 
 
 # Scores
@@ -375,7 +375,7 @@ def test_samples_that_cannot_be_scored(evaluated, tmp_path):
 
 
 def test_rows():
-    rows = common_tables.read("qpwcnet")
+    rows = results_csv.read("qpwcnet")
     keys = [tuple(row[key] for key in ("table", "method", "data", "clip", "protocol", "metric")) for row in rows]
     assert len(set(keys)) == len(keys)
     files = {entry["file"] for entry in published()}

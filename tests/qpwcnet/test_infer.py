@@ -18,8 +18,16 @@ from common.media.video_reader import open_clip, open_writer
 from qpwcnet import run
 from qpwcnet.infer import Painter, run_network
 from qpwcnet.model import Flower, Interpolator
-from tests.common.media.test_frame_rate import NTSC, pictures, read_folder, times_of, write_folder, write_video
-from tests.common.media.test_video_reader import sound_of, write_with_sound
+from tests.helpers.clips import (
+    NTSC,
+    pictures,
+    read_folder,
+    sound_of,
+    times_of,
+    write_folder,
+    write_video,
+    write_with_sound,
+)
 
 FILTERS = (4, 4, 8, 8, 8)
 SIZE = (50, 70)

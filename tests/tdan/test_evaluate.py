@@ -17,6 +17,7 @@ from common.media.image import list_frames, read_image, write_image
 from common.scoring import score_frames
 from common.scoring.metrics import psnr, ssim
 from common.scoring.protocols import TDAN as PROTOCOLS
+from common.tables import score_lines
 from common.training.distributed import Processes
 from tdan import ensemble, evaluate, run, samples, sets
 from tdan.config import preset
@@ -114,7 +115,7 @@ def test_the_baseline_is_bicubic(evaluated, data_root, degradation):
     lines = (results / f"score_vid4_{degradation}_tdan.txt").read_text().splitlines()
     means = [[float(v) for v in re.findall(r": (\S+)", line)] for line in lines if line.startswith("[MEAN")]
     assert [float(v) for v in re.findall(r": (\S+)", lines[-1])] == pytest.approx(np.mean(means, 0), abs=2e-5)
-    assert score_frames.totals(out.splitlines())["tdan", "PSNR"][1] == "11"
+    assert score_lines.totals(out.splitlines())["tdan", "PSNR"][1] == "11"
 
 
 @pytest.mark.parametrize(

@@ -19,8 +19,16 @@ from tdan import run, stream
 from tdan.ensemble import chopped, flipped
 from tdan.model import TDAN
 from tdan.stream import Enhancer
-from tests.common.media.test_frame_rate import NTSC, pictures, read_folder, times_of, write_folder, write_video
-from tests.common.media.test_video_reader import sound_of, write_with_sound
+from tests.helpers.clips import (
+    NTSC,
+    pictures,
+    read_folder,
+    sound_of,
+    times_of,
+    write_folder,
+    write_video,
+    write_with_sound,
+)
 from tests.helpers.runs import start
 
 EXACT = ("first", "blocks_before", "aggregate")  # layers that one call runs for five frames, or for one

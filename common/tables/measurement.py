@@ -1,4 +1,4 @@
-"""One run of the tables: what it lacks, the commands that it takes, what comes out of them.
+"""One measurement for the tables: what it lacks, the commands that it takes, what comes out of them.
 
 A paper's `tables.py` says what is the paper's own: `COMMAND`, its script; `CLIPS`, the arguments of make_synthetic.py
 by set, and `PLACE`, their folder; `stands_for`, the set of a preset's clips; `baseline` and `trained`, arguments that
@@ -13,6 +13,7 @@ import io
 import os
 import platform
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -23,12 +24,12 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from common.scoring import score_frames
-from common.tables.results_csv import PAPERS, ROOT
+from common import papers
+from common.tables import score_lines
+from common.tables.outcomes import Outcomes
+from common.tables.results_csv import INT8, MADE
 
 MAKE, TRAIN = "datasets/make_synthetic.py", "--is_train"
-TRAINED, INT8 = "trained", "int8"  # in the column `checkpoint`: trained by this command, and exported from that
-MADE = (TRAINED, INT8)
 LONG = "embedded, long"  # in the column `table`: trainings of minutes each, with more clips
 CLIPS = {  # of the other embedded rows, all papers': arguments of make_synthetic.py by layout
     "DVD": "--layout DVD --clips 6 --test_clips 2 --frames 12 --size 128x96 --pace 0.5".split(),
@@ -37,7 +38,7 @@ CLIPS = {  # of the other embedded rows, all papers': arguments of make_syntheti
     "chairs": "--layout chairs --clips 48 --test_clips 6 --size 96x64 --pace 0.4".split(),
 }
 PLACE = "embedded"  # their folder in the data root
-PICTURED = 2  # samples of a run in the report
+PICTURED = 2  # samples of a measurement in the report
 PREPARE = {  # the command that tells where a folder of the data root is from
     "test_DVD": "prepare_dvd.py", "test_nah": "prepare_nah.py", "vimeo_triplet": "prepare_vimeo90k.py",
     "vimeo_septuplet": "prepare_vimeo90k.py", "Vid4": "prepare_vid4.py", "SPMCS": "prepare_spmcs.py",
@@ -48,8 +49,8 @@ PREPARE = {  # the command that tells where a folder of the data root is from
 }  # fmt: skip
 
 
-class Run(NamedTuple):
-    """What one evaluation measures: some rows of a paper's results.csv, told by these columns.
+class Measurement(NamedTuple):
+    """What one evaluation gives: some rows of a paper's results.csv, told by these columns.
 
     `tier` is the table of embedded rows, and empty for all others, which may stand in several tables.
     """
@@ -77,68 +78,68 @@ class Run(NamedTuple):
         return [word for value in self.configuration.split(" ")[1:] for word in ("--set", value)]
 
 
-def of_row(paper: str, row: dict[str, str]) -> Run:
-    """The run that measures a row."""
+def of_row(paper: str, row: dict[str, str]) -> Measurement:
+    """The measurement that gives a row's number."""
     tier = row["table"] if row["data"] == "synthetic" else ""
-    return Run(paper, tier, *(row[key] for key in ("method", "configuration", "data", "checkpoint")))
+    return Measurement(paper, tier, *(row[key] for key in ("method", "configuration", "data", "checkpoint")))
 
 
-def lacking(run: Run, data_root: str) -> tuple[str, set[str]]:
-    """What keeps a run from measuring all of its rows, with how to get it, and the clips that it can measure alone.
+def lacking(what: Measurement, data_root: str) -> tuple[str, set[str]]:
+    """What a measurement lacks for all of its rows, with how to get it, and the clips that it can measure alone.
 
     The text is empty if nothing is missing.
     """
-    paper = importlib.import_module(f"{run.paper}.tables")
-    if not run.checkpoint:
-        train = f": train them (`python {paper.COMMAND} --is_train --config {run.preset}`)" if run.preset else ""
+    paper = importlib.import_module(f"{what.paper}.tables")
+    if not what.checkpoint:
+        train = f": train them (`python {paper.COMMAND} --is_train --config {what.preset}`)" if what.preset else ""
         return f"no weights of it that this project loads were published{train}", set()
     faults, clips = [], set()
-    if run.data != "synthetic":
-        folder = paper.folder(run.data)
+    if what.data != "synthetic":
+        folder = paper.folder(what.data)
         try:
-            names, part = paper.found(run.data, data_root)
+            names, part = paper.found(what.data, data_root)
             clips = set(names)
         except ValueError:
-            part = f"no {run.data}"
+            part = f"no {what.data}"
         if part:
             faults.append(f"{part} in {data_root}/{folder} (`python datasets/{PREPARE[folder]}`)")
-    if run.checkpoint == INT8:
+    if what.checkpoint == INT8:
         faults += paper.export_faults()
-    elif run.checkpoint not in ("none", *MADE) and not (ROOT / "ckpt" / run.checkpoint).is_file():
-        faults.append(f"no ckpt/{run.checkpoint} (`python -m common.checkpoints fetch {run.checkpoint}`)")
+    elif what.checkpoint not in ("none", *MADE) and not (papers.ROOT / "ckpt" / what.checkpoint).is_file():
+        faults.append(f"no ckpt/{what.checkpoint} (`python -m common.checkpoints fetch {what.checkpoint}`)")
         clips = set()
     return "; ".join(faults), clips
 
 
-def steps(run: Run, options) -> list[list[str]]:
-    """The commands of a run, a script and its arguments each: clips, training, export, and the evaluation last.
+def commands(what: Measurement, options) -> list[list[str]]:
+    """The commands that it takes, a script and its arguments each: clips, training, export, the evaluation last.
 
     Args:
-        run: what to measure.
+        what: to measure.
         options: of the command line.
     """
-    paper = importlib.import_module(f"{run.paper}.tables")
-    logs, data, data_root, made = Path(options.log_root, "tables"), run.data, Path(options.data_root), []
+    paper = importlib.import_module(f"{what.paper}.tables")
+    logs, data, data_root, made = Path(options.log_root, "tables"), what.data, Path(options.data_root), []
     if data == "synthetic":
-        data = paper.stands_for(run.preset)
+        data = paper.stands_for(what.preset)
         layout = paper.CLIPS[data]
-        place, arguments = (paper.PLACE, layout) if run.tier == LONG else (PLACE, CLIPS[layout[1]])
+        place, arguments = (paper.PLACE, layout) if what.tier == LONG else (PLACE, CLIPS[layout[1]])
         data_root = logs / place
         made = [[MAKE, *arguments, "--root", str(data_root)]]
-    log_root = logs / ("long" if run.tier == LONG else "short")
+    log_root = logs / ("long" if what.tier == LONG else "short")
     where = ["--data_root", str(data_root), "--log_root", str(log_root), "--device", options.device]
-    shown = ["-ss"] if run.data == "synthetic" or run.data in paper.PICTURED else []
-    if run.checkpoint == "none":
-        return [*made, [paper.COMMAND, *paper.baseline(run.preset), "--data", data, *shown, *where]]
-    if run.checkpoint not in MADE:
-        path = ROOT / "ckpt" / run.checkpoint
-        chosen = ["--mode", path.stem, "--config", run.preset, "--data", data, "--ckpt_abs_name", str(path)]
+    shown = ["-ss"] if what.data == "synthetic" or what.data in paper.PICTURED else []
+    if what.checkpoint == "none":
+        return [*made, [paper.COMMAND, *paper.baseline(what.preset), "--data", data, *shown, *where]]
+    if what.checkpoint not in MADE:
+        path = papers.ROOT / "ckpt" / what.checkpoint
+        chosen = ["--mode", path.stem, "--config", what.preset, "--data", data, "--ckpt_abs_name", str(path)]
         return [[paper.COMMAND, *chosen, *shown, *where]]
-    chosen = [*paper.trained(run.preset), *where]
-    made.append([paper.COMMAND, TRAIN, *chosen, *run.settings])
+    chosen = [*paper.trained(what.preset), *where]
+    made.append([paper.COMMAND, TRAIN, *chosen, *what.settings])
     test = [paper.COMMAND, *chosen, *shown]
-    if run.checkpoint == INT8:
-        clips, file = data_root / "calibration", log_root / f"exported/{run.preset}.int8.onnx"
+    if what.checkpoint == INT8:
+        clips, file = data_root / "calibration", log_root / f"exported/{what.preset}.int8.onnx"
         made.append([MAKE, *paper.CALIBRATION, "--root", str(clips)])
         made.append([paper.COMMAND, *chosen, "--export", "int8", "--calibrate", str(clips), "--output", str(file)])
         made[-1].append("--overwrite")
@@ -146,13 +147,13 @@ def steps(run: Run, options) -> list[list[str]]:
     return [*made, test]
 
 
-def measure(run: Run, options, state) -> dict:
-    """Do a run.
+def measure(what: Measurement, options, outcomes: Outcomes) -> dict:
+    """Do it.
 
     Args:
-        run: what to do.
+        what: to measure.
         options: of the command line.
-        state: a `reproduce.State`; its `goes_on` tells whether a training goes on.
+        outcomes: of this machine; they tell whether a training goes on in its run folder.
 
     Returns:
         `values` {"protocol metric": [value, frames]}, `clips` {protocol: {clip: {metric: value, "frames": n}}}, and
@@ -162,23 +163,23 @@ def measure(run: Run, options, state) -> dict:
         ValueError: it failed.
         KeyboardInterrupt: it was stopped.
     """
-    paper, todo = importlib.import_module(f"{run.paper}.tables"), steps(run, options)
+    paper, todo = importlib.import_module(f"{what.paper}.tables"), commands(what, options)
     lines, curves = [], ""
     for script, *words in todo:
         if TRAIN not in words:
             lines = execute(script, words)
             continue
-        goes_on = state.goes_on(f"{run.paper} {run.tier}: {run.configuration}", fingerprint(run.paper))
+        goes_on = outcomes.goes_on(f"{what.paper} {what.tier}: {what.configuration}", fingerprint(what))
         execute(script, [*words, *(["-r", "auto"] if goes_on else ["-dl"])])
         log_root = words[words.index("--log_root") + 1]
         curves = max(map(str, Path(log_root).rglob("metrics.jsonl")), key=os.path.getmtime, default="")
-    folder, values = score_frames.result_folder(lines), score_frames.totals(lines)
+    folder, values = score_lines.result_folder(lines), score_lines.totals(lines)
     shown = dict(paper.PICTURES)
-    if run.checkpoint == "none":
+    if what.checkpoint == "none":
         shown.pop("result", None)  # it is the input
     return {
         "values": {" ".join(key): value for key, value in values.items()},
-        "clips": score_frames.clip_means(folder, dict.fromkeys(protocol for protocol, _ in values)),
+        "clips": score_lines.clip_means(folder, dict.fromkeys(protocol for protocol, _ in values)),
         "pictures": pictures(folder, shown),
         "curves": curves,
         "command": " && ".join(typed(words, options) for words in todo),
@@ -191,7 +192,7 @@ def typed(words: list[str], options) -> str:
     for tier in ("long", "short"):
         text = text.replace(f" --log_root {logs / tier}", "").replace(f"{logs / tier}/", "logs/")
     text = text.replace(f"{logs}/", "datasets/").replace(f" --data_root {Path(options.data_root)}", "")
-    return text.replace(f" --device {options.device}", "").replace(f"{ROOT}/", "")
+    return text.replace(f" --device {options.device}", "").replace(f"{papers.ROOT}/", "")
 
 
 def execute(script: str, argv: list[str]) -> list[str]:
@@ -202,7 +203,7 @@ def execute(script: str, argv: list[str]) -> list[str]:
         KeyboardInterrupt: it was stopped.
     """
     if script == MAKE:
-        done = subprocess.run([sys.executable, ROOT / script, *argv], capture_output=True, text=True)
+        done = subprocess.run([sys.executable, papers.ROOT / script, *argv], capture_output=True, text=True)
         if done.returncode:
             raise ValueError(f"{script} {' '.join(argv)}: {done.stderr.strip() or 'failed'}")
         return []
@@ -239,11 +240,17 @@ def pictures(folder: Path, patterns: dict[str, str]) -> list[dict[str, str]]:
     ]
 
 
-def fingerprint(paper: str, *files: Path) -> str:
-    """Of the code that a paper's numbers depend on, the versions, the device's kind and files such as a checkpoint."""
-    digest = hashlib.sha256(versions().encode())
-    code = [path for folder in ("common", paper, "datasets") for path in sorted((ROOT / folder).rglob("*.py"))]
-    for path in [*code, *files]:
+def weights(what: Measurement) -> Path | None:
+    """The file of published weights, if it takes one and it is here."""
+    path = papers.ROOT / "ckpt" / what.checkpoint
+    return path if path.is_file() else None
+
+
+def fingerprint(what: Measurement) -> str:
+    """Of the code that its numbers depend on, the versions, and the weights."""
+    digest, published = hashlib.sha256(versions().encode()), weights(what)
+    code = [path for folder in ("common", what.paper) for path in sorted((papers.ROOT / folder).rglob("*.py"))]
+    for path in [*code, *sorted((papers.ROOT / "datasets").glob("*.py")), *([published] if published else [])]:
         digest.update(path.name.encode() + path.read_bytes())
     return digest.hexdigest()
 
@@ -256,19 +263,22 @@ def versions() -> str:
 
 
 def device_name(device: str) -> str:
-    """The GPU, or the processor and how many threads compute."""
+    """The GPU, or the processor, the instructions that PyTorch takes of it, and how many threads compute."""
     if device.startswith("cuda") or (device == "auto" and torch.cuda.is_available()):
         return torch.cuda.get_device_name(device if ":" in device else 0)
     info = Path("/proc/cpuinfo")
     name = re.search(r"model name\s*: (.*)", info.read_text()) if info.is_file() else None
-    return f"{name[1] if name else platform.processor() or platform.machine()}, {torch.get_num_threads()} threads"
+    name = name[1] if name else platform.processor() or platform.machine()
+    return f"{name}, {torch.backends.cpu.get_cpu_capability()}, {torch.get_num_threads()} threads"
 
 
 def commit() -> str:
-    """The commit, marked where code was changed since."""
+    """The commit, marked where code was changed since; empty where there is no git."""
+    if not shutil.which("git"):
+        return ""
 
     def git(*words: str) -> str:
-        return subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True).stdout.strip()
+        return subprocess.run(["git", *words], cwd=papers.ROOT, capture_output=True, text=True).stdout.strip()
 
-    changed = git("status", "--porcelain", "--", *(f"{folder}/*.py" for folder in ("common", *PAPERS)))
+    changed = git("status", "--porcelain", "--", *(f"{folder}/*.py" for folder in ("common", *papers.PAPERS)))
     return git("rev-parse", "--short", "HEAD") + (", changed" if changed else "")

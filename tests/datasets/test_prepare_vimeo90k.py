@@ -1,4 +1,4 @@
-"""The script that checks Vimeo-90K, labels it with flow and degrades it, and the teacher behind the labels."""
+"""The script that checks Vimeo-90K and labels it with flow."""
 
 import json
 import os
@@ -6,22 +6,19 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-import torch.nn.functional as F
 
-from common import cli
 from common.checkpoints import checkpoint_file
 from common.media.flow_file import read_flow, write_flow
 from common.media.image import read_image, write_image
-from common.ops.liteflownet import LEVELS, LiteFlowNet, _warp, estimate_flow
-from tdan.sets import find_clips, read_low
-from tests.helpers.runs import dataset_script
-from toflow.sets import evaluation_frames, find_samples
+from common.ops.liteflownet import estimate_flow
+from tests.helpers.folders import tree
+from tests.helpers.networks import lively_liteflownet
+from tests.helpers.runs import call, dataset_script, make_clips
 
 ROOT = Path(__file__).parents[2]
 
@@ -37,9 +34,7 @@ def made(tmp_path_factory):
     """Both layouts, two training clips and a test clip."""
     root = tmp_path_factory.mktemp("vimeo")
     for layout in ("vimeo_triplet", "vimeo_septuplet"):
-        options = f"--layout {layout} --clips 2 --test_clips 1 --size 64x48 --workers 1".split()
-        command = [sys.executable, ROOT / "datasets/make_synthetic.py", "--root", root, *options]
-        subprocess.run(command, check=True, capture_output=True)
+        make_clips(root, layout, "--clips", 2, "--test_clips", 1)
     return root
 
 
@@ -59,13 +54,7 @@ def bare(root):
 
 @pytest.fixture(scope="module")
 def network():
-    """Random weights, large enough for the flow to depend on the images."""
-    torch.manual_seed(0)
-    network = LiteFlowNet(half_pixel_warp=True).eval()
-    for module in network.modules():
-        if isinstance(module, torch.nn.Conv2d) and module.out_channels > 1:
-            torch.nn.init.kaiming_normal_(module.weight, 0.1)
-    return network
+    return lively_liteflownet()
 
 
 @pytest.fixture(scope="module")
@@ -79,10 +68,8 @@ def weights(network, tmp_path_factory):
 def run(vimeo, capsys):
     def run(*argv):
         """Exit code, printed lines, error line."""
-        code = cli.run(vimeo.main, [str(argument) for argument in argv])
-        streams = capsys.readouterr()
-        assert "Traceback" not in streams.err
-        return code, streams.out.splitlines(), streams.err
+        code, out, error = call(capsys, vimeo.main, *argv)
+        return code, out.splitlines(), error
 
     return run
 
@@ -93,64 +80,7 @@ def frame(path):
 
 def labels(root):
     """Every file of the labels with its bytes."""
-    folder = root / "vimeo_triplet/flow"
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-
-
-# The teacher
-
-
-@pytest.fixture(scope="module")
-def images():
-    return torch.rand(2, 2, 3, 45, 70, generator=torch.Generator().manual_seed(1))
-
-
-def test_flow_of_any_size_is_that_of_the_resized_images_brought_back(network, images):
-    flow = estimate_flow(network, *images)
-    assert flow.shape == (2, 2, 45, 70)
-    assert not flow.requires_grad
-    means = torch.tensor([[0.411618, 0.434631, 0.454253], [0.410782, 0.433645, 0.452793]]).view(2, 1, 3, 1, 1)
-    inner = torch.stack([F.interpolate(image, (64, 96), mode="bilinear", align_corners=False) for image in images])
-    with torch.no_grad():
-        half = network(*(inner - means))
-    full = F.interpolate(half, (45, 70), mode="bilinear", align_corners=False)
-    assert torch.allclose(flow, full * torch.tensor([70 / 96, 45 / 64]).view(2, 1, 1), atol=1e-6)
-
-
-def test_channels_and_batches(network, images):
-    flow = estimate_flow(network, *images)
-    reversed_ = estimate_flow(network, *images.flip(2), channels="bgr")
-    assert torch.equal(flow, reversed_)
-    assert not torch.allclose(flow, estimate_flow(network, *images, channels="bgr"), atol=1e-4)
-    single = estimate_flow(network, *images[:, 1:])
-    assert torch.allclose(single, flow[1:], atol=1e-4)
-
-
-def test_wrong_arguments(network, images):
-    with pytest.raises(ValueError, match="channels 'grb': expected 'rgb' or 'bgr'"):
-        estimate_flow(network, *images, channels="grb")
-    with pytest.raises(ValueError, match="expected one shape"):
-        estimate_flow(network, images[0], images[1, ..., 1:])
-
-
-@pytest.mark.parametrize("level", LEVELS)
-def test_half_pixel_warp_is_the_mixed_normalisation(level):
-    """Pixel centres plus a flow over (size - 1)/2, read without aligned corners."""
-    draw = torch.Generator().manual_seed(level)
-    image, flow = torch.rand(2, 3, 12, 17, generator=draw), 0.4 * torch.randn(2, 2, 12, 17, generator=draw)
-    y, x = (2 * torch.arange(12) + 1) / 12 - 1, (2 * torch.arange(17) + 1) / 17 - 1
-    pixels = 20 / 2 ** (level - 1) * flow
-    grid = torch.stack((x + pixels[:, 0] / 8, y[:, None] + pixels[:, 1] / 5.5), -1)
-    expected = F.grid_sample(image, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
-    assert torch.allclose(_warp(image, flow, level, True), expected, atol=1e-5)
-    assert not torch.allclose(_warp(image, flow, level, False), expected, atol=1e-2)
-
-
-def test_bimnet_warps_as_before(network):
-    plain = LiteFlowNet()
-    checkpoint_file.load_strict(plain, network.state_dict())
-    assert all(not module.half_pixel_warp for module in plain.modules() if hasattr(module, "half_pixel_warp"))
-    assert sum(hasattr(module, "half_pixel_warp") for module in plain.modules()) == 15
+    return tree(root / "vimeo_triplet/flow")
 
 
 # Labels
@@ -271,136 +201,6 @@ def test_weights_of_something_else(run, bare, tmp_path):
     checkpoint_file.save({"moduleFeatures.moduleOne.0.bias": torch.zeros(32)}, tmp_path / "w.pytorch")
     assert "w.pytorch: not a checkpoint of this network; 211 missing" in run(*command)[2]
     assert not (bare / "vimeo_triplet/flow").exists()
-
-
-# Degraded frames
-
-
-def degraded(root, name):
-    """Every file of a degradation with its bytes."""
-    folder = root / "vimeo_septuplet/degraded" / name
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-
-
-@pytest.fixture
-def degrade(run, root):
-    def degrade(*argv):
-        return run("--layout", "vimeo_septuplet", "--root", root, "--workers", 2, "--degrade", *argv)
-
-    return degrade
-
-
-@pytest.mark.parametrize(("seed", "names"), [(None, ["mixed", "j2k_q20", "bicubic_x4"]), (7, ["gaussian"])])
-def test_degraded_frames_are_those_that_are_made_on_the_fly(degrade, root, seed, names):
-    code, lines, _ = degrade(*names, *([] if seed is None else ["--seed", seed]))
-    folder = root / "vimeo_septuplet/degraded"
-    assert (code, lines) == (0, [f"{folder}/{name}: 21 frames, 21 of them new" for name in names])
-    for name in names:
-        assert len(degraded(root, name)) == 21 + 1
-        for split in ("train", "test"):
-            made = find_samples(root, f"vimeo_{name}", split)
-            ready = find_samples(root, f"vimeo_{name}", split, prepared=True)
-            for first, second in zip(made, ready, strict=True):
-                assert second.frames[6] == folder / name / first.name / "im0007.png"
-                frames = [evaluation_frames(sample, 1234 if seed is None else seed) for sample in (first, second)]
-                assert np.array_equal(*frames)
-
-
-@pytest.mark.parametrize(("name", "degradation", "scale"), [("BIx4", "bi", 4), ("BDx4", "bd", 4), ("BIx2", "bi", 2)])
-def test_small_frames_are_those_that_tdan_makes_on_the_fly(degrade, root, run, name, degradation, scale):
-    assert degrade(name, "--split", "test")[0] == 0
-    assert len(degraded(root, name)) == 7 + 1
-    (made,) = find_clips(root, f"vimeo_{degradation}", "test", scale=scale)
-    (ready,) = find_clips(root, f"vimeo_{degradation}", "test", scale=scale, prepared=True)
-    assert ready.lows[6] == root / f"vimeo_septuplet/degraded/{name}/{ready.name}/im0007.png"
-    for number in range(7):
-        small = read_low(ready, number, scale)
-        assert small.shape == (48 // scale, 64 // scale, 3)
-        assert np.array_equal(small, read_low(made, number, scale))
-    assert run("--layout", "vimeo_septuplet", "--root", root, "--check")[0] == 0  # the other list was not asked for
-    ready.lows[2].write_bytes(ready.lows[2].read_bytes()[:-1])
-    code, lines, _ = run("--layout", "vimeo_septuplet", "--root", root, "--check")
-    assert (code, len(lines)) == (1, 2)
-    assert lines[0].endswith(f"1 of 7 frames of the test list missing or damaged, first {ready.lows[2]}")
-
-
-def test_whole_degraded_frames_stay_and_others_are_made_again(degrade, root, run):
-    assert degrade("mixed")[0] == 0
-    folder, before = root / "vimeo_septuplet/degraded/mixed", degraded(root, "mixed")
-    clips = [folder / f"00001/000{number}" for number in (1, 2, 3)]
-    (clips[0] / "im0001.png").unlink()
-    (clips[0] / "im0002.png").write_bytes(before["00001/0001/im0002.png"][:-1])
-    (clips[1] / "im0003.png").write_bytes(b"")
-    write_image(clips[1] / "im0004.png", np.zeros((48, 60, 3), np.uint8))
-    write_image(clips[2] / "im0007.png", np.zeros((48, 64, 3), np.uint8))  # whole, so it stays
-    code, lines, _ = run("--layout", "vimeo_septuplet", "--root", root, "--check")
-    trained = (root / "vimeo_septuplet/sep_trainlist.txt").read_text().split()
-    first = "im0001.png" if trained[0] == "00001/0001" else "im0003.png"
-    assert code == 1
-    assert lines[0].startswith(f"{folder}: ")
-    assert lines[0].endswith(f"frames of the train list missing or damaged, first {folder}/{trained[0]}/{first}")
-    assert degrade("mixed")[:2] == (0, [f"{folder}: 21 frames, 4 of them new"])
-    after = degraded(root, "mixed")
-    assert after.pop("00001/0003/im0007.png") != before.pop("00001/0003/im0007.png")
-    assert after == before
-    assert run("--layout", "vimeo_septuplet", "--root", root, "--check")[0] == 0
-    assert degrade("mixed")[:2] == (0, [f"{folder}: 21 frames, 0 of them new"])
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_degrading_between_two_clips_and_the_same_command_goes_on(
-    degrade, root, vimeo, monkeypatch, number
-):
-    folder, whole = root / "vimeo_septuplet/degraded", vimeo.degrade_clip
-
-    def interrupted(*arguments):
-        written = whole(*arguments)
-        if written:
-            os.kill(os.getpid(), number)
-            time.sleep(0.2)  # until the main thread has taken notice
-        return written
-
-    with monkeypatch.context() as patch:
-        patch.setattr(vimeo, "degrade_clip", interrupted)
-        for left in (2, 1):
-            code, lines, _ = degrade("gaussian", "jpeg_q20", "--workers", 1)
-            message = f"{folder}/gaussian: stopped, {left} of 3 clips left; the same command goes on"
-            assert (code, lines) == (128 + number, [message])
-            assert len(degraded(root, "gaussian")) == 7 * (3 - left) + 1
-    lines = [f"{folder}/gaussian: 21 frames, 7 of them new", f"{folder}/jpeg_q20: 21 frames, 21 of them new"]
-    assert degrade("gaussian", "jpeg_q20")[:2] == (0, lines)
-
-
-def test_seeds_are_not_mixed(degrade, root):
-    folder = root / "vimeo_septuplet/degraded"
-    assert degrade("gaussian", "jpeg_q20", "--split", "test")[0] == 0
-    assert json.loads((folder / "gaussian/degraded.json").read_text()) == {
-        "degradation": "gaussian", "version": 1, "seed": 1234,
-    }  # fmt: skip
-    before = degraded(root, "gaussian")
-    code, lines, error = degrade("gaussian", "--seed", 5)
-    assert (code, lines) == (2, [])
-    assert f"{folder}/gaussian holds frames of another kind (seed 1234): go on with it, or move it away" in error
-    assert degraded(root, "gaussian") == before
-    assert degrade("jpeg_q20", "--seed", 5)[0] == 0  # no random numbers in it
-    (folder / "gaussian/degraded.json").write_text("[")
-    assert "degraded.json: damaged; move" in degrade("gaussian")[2]
-    (folder / "gaussian/degraded.json").unlink()
-    code, _, error = degrade("gaussian")
-    assert code == 2
-    assert "gaussian holds files of unknown origin, without degraded.json" in error
-
-
-def test_degrading_stops_at_bad_lists_and_frames(degrade, root):
-    folder = root / "vimeo_septuplet"
-    (folder / "sequences/00001/0002/im5.png").unlink()
-    code, _, error = degrade("gaussian")
-    assert code == 1
-    assert f"cannot read {folder}/sequences/00001/0002/im5.png: No such file" in error
-    (folder / "sep_testlist.txt").write_text("00001\n")
-    code, _, error = degrade("gaussian")
-    assert code == 1
-    assert "sep_testlist.txt, line 1: expected a clip such as 00001/0001, found '00001'" in error
 
 
 # Checking

@@ -9,9 +9,8 @@ import pytest
 
 from common import cli
 from common.atomic import write_bytes
-from common.media.flow_file import read_flow, write_flow
-from common.media.image import read_image, write_image
-from common.sets.synthetic_layouts import LAYOUTS, Clip
+from common.media.flow_file import write_flow
+from common.media.image import write_image
 from tests.helpers.runs import dataset_script
 
 SCRIPT = Path(__file__).parents[2] / "datasets/prepare_flow.py"
@@ -217,31 +216,3 @@ def test_instructions_name_the_folder_and_the_command(name, tmp_path, capsys):
 def test_usage_errors_are_one_line(argv, capsys):
     assert cli.run(script.main, argv) == 2
     assert capsys.readouterr().err.count("\n") == 1
-
-
-# Clips in KITTI's layout
-
-
-def test_kitti_clips_hold_sparse_exact_flow(tmp_path):
-    clip = Clip("kitti15", "train", 1, 1, 2, 48, 64, 0, 1.0)
-    LAYOUTS["kitti15"].write(tmp_path, clip)
-    names = {str(path.relative_to(tmp_path / "training")) for path in tmp_path.rglob("*.png")}
-    assert names == {"image_2/000001_10.png", "image_2/000001_11.png", "flow_occ/000001_10.png"}
-    scene, _ = clip.scene()
-    first, second = (read_image(tmp_path / f"training/image_2/000001_{t}.png") for t in (10, 11))
-    assert np.abs(first / 255 - scene.render(0)).max() < 0.01
-    assert np.abs(second / 255 - scene.render(1)).max() < 0.01
-    flow, valid = read_flow(tmp_path / "training/flow_occ/000001_10.png")
-    assert 0.1 < valid.mean() < 0.3
-    assert not valid[:16].any()
-    error = np.abs(flow - scene.flow(0, 1)[0])
-    assert error[valid].max() <= 1 / 64
-    assert error[~valid].max() > 1
-
-
-def test_layouts_keep_their_positions():
-    """The position is part of the seed: another one would change the bytes of sets that were made before."""
-    assert list(LAYOUTS) == [
-        "DVD", "nah", "vimeo_triplet", "vimeo_septuplet", "vid4", "gopro240", "sintel", "chairs", "spmcs", "clips",
-        "kitti15",
-    ]  # fmt: skip
