@@ -20,6 +20,7 @@ global generators, and nothing else decides what comes next: a resumed run compu
 any number of processes.
 """
 
+import dataclasses
 import math
 import shutil
 import signal
@@ -41,7 +42,7 @@ from common.ops.autocast import autocast
 from common.stop_request import StopRequest
 from common.training import distributed, sample_pictures
 from common.training.minimiser import Minimiser
-from common.training.run_folder import RunFolder
+from common.training.run_folder import RunFolder, next_run
 from common.training.run_log import Means, RunLog
 from common.training.sampling import Batches, Positions
 
@@ -54,7 +55,7 @@ class Training:
 
     Args:
         options: of the command line: dist, device, log_root, resume and delete_log are read.
-        config: the settings.
+        config: the settings; a run whose `mode` is empty takes the next number for its name.
         scalar: how a value is called in the log.
         picture: how a sample picture is called in the log.
         digits: of the step in the names of sample pictures.
@@ -80,6 +81,9 @@ class Training:
         options, config = self.options, self.config
         with ExitStack() as stack:
             self.processes = stack.enter_context(distributed.joined(options))
+            if not config.mode:
+                number = next_run(Path(options.log_root, config.project)) if self.processes.is_main else None
+                config = self.config = dataclasses.replace(config, mode=self.processes.broadcast(number))
             path = Path(options.log_root, config.project, config.mode)
             self.folder = RunFolder(path, config.mode, config.max_ckpt_num)
             stack.enter_context(self.folder.claimed(options, self.processes))
