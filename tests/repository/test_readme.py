@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 import torch
 
-import tdan.checkpoints
 import toflow.config
 from common.checkpoints import checkpoint_file
+from common.checkpoints.published import entries
 from common.media.image import write_image
 from common.media.video_reader import open_clip, open_writer
 from common.papers import PAPERS, ROOT
@@ -80,10 +80,10 @@ def workplace(tmp_path_factory):
 
 def tdan_checkpoints(folder: Path) -> None:
     """Files named as the published ones; the authors' with their border rule."""
-    for entry in tdan.checkpoints.published():
-        theirs = entry["file"].endswith(".pt")
+    for entry in entries("tdan"):
+        theirs = entry.file.endswith(".pt")
         network = TDAN(border="tdan" if theirs else "torchvision", init="authors" if theirs else "mmagic")
-        checkpoint_file.save(network.state_dict(), folder / entry["file"])
+        checkpoint_file.save(network.state_dict(), folder / entry.file)
 
 
 def toflow_checkpoints(folder: Path) -> None:

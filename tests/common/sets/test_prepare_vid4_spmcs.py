@@ -11,6 +11,7 @@ import time
 import numpy as np
 import pytest
 
+import tdan.samples
 import tdan.sets
 import toflow.sets
 from common.media.image import list_frames
@@ -96,7 +97,7 @@ def test_low_resolution_frames_that_came_along(run, tmp_path):
     assert sorted(path.name for path in target.iterdir()) == ["BIx4", "GT"]
     clips = tdan.sets.find_clips(tmp_path / "datasets", "spmcs_bi", "test")
     assert [clip.name for clip in clips] == ["x", "y", "z"]
-    assert all_equal([tdan.sets.read_low(clips[1], number, 4) for number in range(5)], lows("bi_uint8", "a")[:5])
+    assert all_equal([tdan.samples.read_low(clips[1], number, 4) for number in range(5)], lows("bi_uint8", "a")[:5])
 
 
 def test_what_is_there_is_never_overwritten(run, tmp_path, folder):
@@ -164,7 +165,7 @@ def test_made_frames_are_those_that_are_made_on_the_fly(run, tmp_path, folder):
         for made, ready in zip(fly[kind], tdan.sets.find_clips(root, f"vid4_{kind}", "test"), strict=True):
             assert ready.lows[3] == folder / f"{kind.upper()}x4" / ready.name / "00000003.png"
             for number in range(len(ready.truths)):
-                assert all_equal(*([tdan.sets.read_low(clip, number, 4)] for clip in (made, ready)))
+                assert all_equal(*([tdan.samples.read_low(clip, number, 4)] for clip in (made, ready)))
     shutil.rmtree(folder / "GT/a")  # has fewer frames than TOFlow's window
     (ready, *_) = toflow.sets.find_samples(root, "vid4", "test")
     assert {path.parent for path in ready.frames} == {folder / "BIx4up_direct/b"}

@@ -22,7 +22,8 @@ from common.sets.vimeo90k import (
     list_clips,
     read_list,
 )
-from tdan.sets import find_clips, read_low
+from tdan.samples import read_low
+from tdan.sets import find_clips
 from tests.helpers.folders import tree
 from tests.helpers.runs import call, dataset_script, make_clips
 from toflow.sets import evaluation_frames, find_samples
