@@ -39,6 +39,7 @@ class Entry:
         source: whose they are: a page.
         archive: the addresses give a zip that holds it.
         page: where to get it by hand; "": at `source`.
+        mode: name of the runs that take it unasked, where others are of the same preset; "": any.
     """
 
     paper: str
@@ -53,6 +54,7 @@ class Entry:
     source: str
     archive: bool = False
     page: str = ""
+    mode: str = ""
 
     @property
     def key(self) -> str:

@@ -281,7 +281,7 @@ def test_interpolation_of_a_video_and_its_times(tmp_path, command, capsys):
         (("--output", "there.mp4"), 1, "there.mp4 exists"),
         (("--flo", "full", "--output", "out.mp4"), 1, "full exists and is not empty"),
         (("--flo", "there.mp4"), 1, "is a file"),
-        (("--output", "out.mp4", "--fps", "30"), 2, "keeps its frame rate"),
+        (("--output", "out.mp4", "--fps", "30"), 2, "keeps its own frame rate"),
         (("--flo", "flo", "--arrows"), 2, "--arrows goes with --output"),
         (("--output", "out.mp4", "--multi", "2"), 2, "--multi does not go with --task flow"),
         ((), 2, "--input needs --output, --flo, or both"),

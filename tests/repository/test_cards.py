@@ -12,7 +12,7 @@ from torch import nn
 from common.checkpoints import checkpoint_file
 from common.ops import complexity
 from common.papers import PAPERS, ROOT
-from common.training import loop
+from common.training import run_log
 from pvdnet.models import deblurnet
 
 SECTIONS = [
@@ -111,7 +111,7 @@ def test_flags(paper):
 @pytest.mark.parametrize("paper", PAPERS)
 def test_scalars(paper, clips, tmp_path, monkeypatch):
     Tags.seen = set()
-    monkeypatch.setattr(loop, "RunLog", Tags)
+    monkeypatch.setattr(run_log, "RunLog", Tags)
     monkeypatch.setattr(complexity, "macs", lambda *_: 0)
     monkeypatch.setattr(checkpoint_file, "save", lambda *_: None)
     monkeypatch.setattr(deblurnet, "LiteFlowNet", SomeFlow)

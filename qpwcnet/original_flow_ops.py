@@ -1,6 +1,7 @@
-"""What the published code computes from flows: its older warp, inverse flow, occlusion, colours.
+"""What QPWCNet's published code computes from flows beside its networks: older warp, inverse flow, occlusion, colours.
 
-The networks warp with `common.ops.warp`; these are for pictures and studies. Letters: B batch, C channels, H W pixels.
+No command here calls them: they are kept to be compared with the original (reference cases), and for who studies it.
+The networks warp with `common.ops.warp`. Letters: B batch, C channels, H W pixels.
 """
 
 from math import pi

@@ -1,35 +1,12 @@
+"""PVDNet as a whole: sizes, batches, precisions, what it costs, how it begins."""
+
 import pytest
 import torch
+from torch import nn
 
 from common.ops import complexity
 from common.ops.liteflownet import LiteFlowNet
-from common.ops.memory_format import fastest_layout, layout_of
-from pvdnet.models.archs import PVDNet_small
-from pvdnet.models.deblurnet import DeblurNet
-from pvdnet.models.pixel_volume import pixel_volume
-
-
-def volume_pixel_by_pixel(deblurred, flow, current, ksize):
-    """The definition, for every pixel q and offset (i, j)."""
-    luma = torch.tensor([0.2989, 0.5870, 0.1140]).view(3, 1, 1)
-    batch, _, height, width = current.shape
-    radius = ksize // 2
-    out = torch.zeros(batch, ksize**2, height, width)
-    for n in range(batch):
-        past, now = (deblurred[n] * luma).sum(0), (current[n] * luma).sum(0)
-        for i in range(-radius, radius + 1):
-            for j in range(-radius, radius + 1):
-                for qy in range(height):
-                    for qx in range(width):
-                        rx, ry = qx - i, qy - j
-                        if not (0 <= rx < width and 0 <= ry < height):
-                            continue
-                        x = int(rx + flow[n, 0, ry, rx]) + i  # int() truncates toward zero
-                        y = int(ry + flow[n, 1, ry, rx]) + j
-                        inside = 1 <= x <= width - 2 and 1 <= y <= height - 2
-                        value = past[y, x] if inside else now[qy, qx]
-                        out[n, (i + radius) * ksize + (j + radius), qy, qx] = value
-    return out
+from pvdnet.models.deblurnet import DeblurNet, initialise, load_BIMNet
 
 
 @pytest.fixture(scope="module")
@@ -43,16 +20,6 @@ def frames(height, width, count=4, seed=0):
     coarse = torch.rand(count, 3, 8, 8, generator=generator)
     smooth = torch.nn.functional.interpolate(coarse, (height, width), mode="bicubic", align_corners=False).clamp(0, 1)
     return list(smooth[:, None])
-
-
-@pytest.mark.parametrize("ksize", [3, 5])
-@pytest.mark.parametrize("scale", [0.0, 1.5, 40.0])
-def test_pixel_volume_equals_its_definition(ksize, scale):
-    torch.manual_seed(1)
-    deblurred, current = 2 * torch.rand(2, 3, 9, 11) - 1, 2 * torch.rand(2, 3, 9, 11) - 1
-    flow = scale * torch.randn(2, 2, 9, 11)
-    found = pixel_volume(deblurred, flow, current, ksize)
-    torch.testing.assert_close(found, volume_pixel_by_pixel(deblurred, flow, current, ksize), atol=1e-6, rtol=0)
 
 
 def test_parameters_and_tensors():
@@ -98,34 +65,36 @@ def test_bf16_autocast_stays_close(small):
     torch.testing.assert_close(low["result"].float(), plain["result"], atol=0.02, rtol=0)
 
 
-def test_layouts_agree_and_training_takes_its_own():
-    torch.manual_seed(0)
-    network = PVDNet_small.Network(25)
-    shapes = [(1, 25, 32, 32), *[(1, 3, 32, 32)] * 3]
-    inputs = [torch.rand(shape) for shape in shapes]
-    results, seen = {}, []
-    network.d0.register_forward_hook(lambda _module, _inputs, output: seen.append(layout_of(output)))
-    for layout in (None, torch.contiguous_format, torch.channels_last):
-        network.memory_format = layout
-        network.zero_grad()
-        network(*inputs).square().mean().backward()
-        results[layout] = network.d0.weight.grad.clone()
-        torch.testing.assert_close(results[layout], results[None], atol=1e-6, rtol=1e-4)
-    network.memory_format = None
-    with torch.no_grad():
-        network(*inputs)
-        assert fastest_layout(network) == torch.channels_last
-    assert fastest_layout(network) == torch.contiguous_format
-    assert fastest_layout(network.requires_grad_(False)) == torch.channels_last
-    assert seen == [torch.contiguous_format] * 2 + [torch.channels_last] * 2
-
-
 def test_cost_counts_convolutions():
     shape = (1, 3, 64, 64)
     step = complexity.macs(lambda: DeblurNet("PVDNet"), *[shape] * 4)
     assert step == complexity.macs(LiteFlowNet, shape, shape) + complexity.macs(
         lambda: DeblurNet("PVDNet").PVDNet, (1, 25, 64, 64), shape, shape, shape
     )
+
+
+def test_initialise_draws_every_convolution_anew():
+    module = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ConvTranspose2d(8, 4, 4, bias=False), nn.Linear(4, 4))
+    linear = module[2].weight.clone()
+    torch.manual_seed(0)
+    initialise(module, gain=2.0)
+    assert not module[0].bias.any()
+    bound = 2 * (6 / (27 + 72)) ** 0.5  # Xavier's for 3 and 8 channels of 9 pixels
+    assert 0.9 * bound < module[0].weight.abs().max() <= bound
+    assert torch.equal(module[2].weight, linear)
+
+
+def test_BIMNet_is_loaded_from_its_own_file_and_from_a_whole_PVDNet(small, tmp_path):
+    state = {key: value + 1 for key, value in small.state_dict().items()}
+    torch.save({f"module.{key}": value for key, value in state.items()}, tmp_path / "whole.pytorch")
+    own = {key.removeprefix("BIMNet."): value for key, value in state.items() if key.startswith("BIMNet.")}
+    torch.save(own, tmp_path / "own.pytorch")
+    for name in ("whole", "own"):
+        BIMNet = LiteFlowNet()
+        load_BIMNet(BIMNet, tmp_path / f"{name}.pytorch")
+        assert all(torch.equal(value, own[key]) for key, value in BIMNet.state_dict().items())
+    with pytest.raises(ValueError, match="no BIMNet weights; get BIMNet"):
+        load_BIMNet(LiteFlowNet(), tmp_path / "none.pytorch")
 
 
 @pytest.mark.gpu

@@ -1,16 +1,11 @@
-"""What QPWCNet's training does around Adam: adaptive gradient clipping, the L2 penalty, learning rates."""
+"""Adaptive gradient clipping of QPWCNet's training (its published code): no gradient is long beside its weights."""
 
 from collections.abc import Iterable
-from math import floor
 
 import torch
 from torch import Tensor
 
 CLIP_FACTOR, CLIP_EPS = 0.01, 1e-3
-L2 = 4e-6
-HALVED_AT = (400_000, 600_000, 800_000, 1_000_000)  # steps of 8 samples
-CYCLE_HALF = 10_000  # steps of 8 samples
-CYCLE_HEIGHT = 50.0  # 1e-4 to 5e-3
 
 
 def unit_norm(x: Tensor) -> Tensor:
@@ -45,38 +40,3 @@ def clip_gradients(parameters: Iterable[Tensor], clip_factor: float = CLIP_FACTO
         gradient = parameter.grad.nan_to_num_(nan=0.0, posinf=0.0, neginf=0.0)
         limit = unit_norm(parameter).clamp(min=eps) * clip_factor
         gradient.mul_((limit / unit_norm(gradient).clamp(min=1e-6)).clamp(max=1.0))
-
-
-def l2_penalty(kernels: Iterable[Tensor]) -> Tensor:
-    """4e-6 times the sum of the squares; the loss of those kernels that the model names as regularised."""
-    return L2 * sum(kernel.square().sum() for kernel in kernels)
-
-
-def constant(step: int, batch_size: int, start: float = 1e-4) -> float:
-    """`start` for ever: what the published training uses."""
-    return start
-
-
-def piecewise(step: int, batch_size: int, start: float = 1e-4) -> float:
-    """Halved after 400k, 600k, 800k and 1M steps of 8 samples; the new value applies after the boundary.
-
-    Args:
-        step: from 0.
-        batch_size: samples a step, in all processes; twice as many reach the boundaries in half the steps.
-        start: the first value.
-    """
-    return start * 0.5 ** sum(step > boundary * 8 / batch_size for boundary in HALVED_AT)
-
-
-def cyclic(step: int, batch_size: int, start: float = 1e-4) -> float:
-    """Triangles from `start` to 50 times that, up in 10k steps of 8 samples and down in as many; each half as high.
-
-    Arguments as in `piecewise`.
-    """
-    position = step / (CYCLE_HALF * 8 / batch_size)
-    cycle = floor(position / 2)
-    height = 1 - abs(position - 2 * cycle - 1)
-    return start + start * (CYCLE_HEIGHT - 1) * height * 0.5**cycle
-
-
-LEARNING_RATES = {"constant": constant, "piecewise": piecewise, "cyclic": cyclic}

@@ -1,4 +1,4 @@
-"""The networks in the form that is exported: the same values from operators that runtimes compute faster.
+"""The networks as ONNX files hold them: the same values from operators that onnxruntime computes faster.
 
 1. A transposed convolution becomes a convolution of 2x2 whose channels are then spread over 2x2 pixels: onnxruntime has
    no transposed one for int8, and a slow one for float.
@@ -24,8 +24,8 @@ from qpwcnet.pwcnet import COSTS, LEVELS, Decoder, PWCNet, resize
 ALIGNED = 8  # channels
 
 
-class Graph(nn.Module):
-    """What an exported file computes: frames `prv` and `nxt` (1, 3, H, W) in, one tensor out.
+class OnnxNetwork(nn.Module):
+    """What an .onnx file computes: frames `prv` and `nxt` (1, 3, H, W) in, one tensor out.
 
     Args:
         network: a `Flower`, `Interpolator` or `PWCNet`, which is copied.
