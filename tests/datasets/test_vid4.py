@@ -17,11 +17,13 @@ import pytest
 import tdan.sets
 import toflow.sets
 from common import cli
+from common.degrade.by_name import degrade
 from common.degrade.low_resolution import make_low
 from common.media.image import list_frames, read_image, write_image
 from common.sets import prepare_vid4_spmcs
 from common.sets.vid4_spmcs import Facts
 from tests.helpers.runs import dataset_script
+from toflow.samples import evaluation_frames
 
 ROOT = Path(__file__).parents[2]
 SIZES = {"a": (6, (36, 24)), "b": (7, (32, 20))}  # the clips of a small Vid4
@@ -219,7 +221,7 @@ def test_made_frames_are_those_that_are_made_on_the_fly(run, tmp_path, folder):
     (folder / "BIx4up_direct").rename(folder / "away")
     (made, *_) = toflow.sets.find_samples(root, "vid4", "test")
     ready = dataclasses.replace(ready, frames=[folder / "away/b" / path.name for path in ready.frames])
-    assert same(*(toflow.sets.evaluation_frames(sample, 0) for sample in (made, ready)))
+    assert same(*(evaluation_frames(sample, 0) for sample in (made, ready)))
 
 
 def test_only_what_is_missing_is_made(run, folder):
@@ -382,7 +384,7 @@ def test_wrong_degradations(run, whole):
     put(whole / "BIx4/a", "a", lows("bd", "a"))
     put(whole / "BIx4/b", "b", lows("bi_uint8", "b"))  # is BI, too
     put(whole / "BIx4up_direct/a", "a", PIXELS["a"])
-    put(whole / "BIx4up_direct/b", "b", toflow.sets.degrade(PIXELS["b"], "bi_x4", None))
+    put(whole / "BIx4up_direct/b", "b", degrade(PIXELS["b"], "bi_x4", None))
     code, lines, _ = run("--check")
     assert (code, len(lines)) == (1, 7)
     assert lines[0] == (

@@ -21,7 +21,8 @@ from common.media.image import read_image, write_image
 from common.ops.liteflownet import LEVELS, LiteFlowNet, _warp, estimate_flow
 from tdan.sets import find_clips, read_low
 from tests.helpers.runs import dataset_script
-from toflow.sets import evaluation_frames, find_samples
+from toflow.samples import evaluation_frames
+from toflow.sets import find_samples
 
 ROOT = Path(__file__).parents[2]
 
