@@ -22,7 +22,7 @@ from pvdnet.models.deblurnet import DeblurNet
 from qpwcnet.pwcnet import PWCNet
 from tdan.model import TDAN
 from tests.helpers import warm
-from toflow.checkpoints import published, spynet_names
+from toflow.checkpoints import spynet_names
 from toflow.model import FORMS, SPyNet, TOFlow
 
 PAGES = ("README.md", *(f"{paper}/README.md" for paper in PAPERS), "datasets/README.md")
@@ -88,14 +88,14 @@ def tdan_checkpoints(folder: Path) -> None:
 
 def toflow_checkpoints(folder: Path) -> None:
     """Files named as the published ones; whole models under our own names, flow networks under theirs."""
-    for entry in published():
-        if entry["config"]:
-            state = TOFlow(toflow.config.PRESETS[entry["config"]].form).state_dict()
+    for entry in entries("toflow"):
+        if entry.config:
+            state = TOFlow(toflow.config.PRESETS[entry.config].form).state_dict()
         else:
-            layout = "mmagic_spynet" if entry["file"].endswith(".pth") else "moduleBasic"
+            layout = "mmagic_spynet" if entry.file.endswith(".pth") else "moduleBasic"
             state = SPyNet(FORMS["mmagic_vfi"]).state_dict()
             state = {name: state[f"levels.{own}"] for name, own in spynet_names(layout, batch_norm=False)}
-        checkpoint_file.save(state, folder / entry["file"])
+        checkpoint_file.save(state, folder / entry.file)
 
 
 def interpolation_sets(root: Path) -> None:
