@@ -119,7 +119,7 @@ def interpolation_sets(root: Path) -> None:
 def run(command: str, here: Path) -> subprocess.CompletedProcess:
     words = shlex.split(command)
     argv = ["-m", "torch.distributed.run", *words[1:]] if words[0] == "torchrun" else words[1:]
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(here)}
+    environment = os.environ | {"PYTHONPATH": str(here)}
     return warm.run(argv, cwd=here, env=environment, timeout=300)
 
 
