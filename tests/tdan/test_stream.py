@@ -64,7 +64,7 @@ def test_every_part_of_a_frame_is_computed_once(monkeypatch, padding, parts, cou
 
 @pytest.mark.parametrize("padding", PADDINGS)
 def test_memory_does_not_grow_with_the_clip(padding):
-    made, enhancer = precise(2), Enhancer(precise(2), flips=True)
+    made, enhancer = network(2), Enhancer(network(2), flips=True)
     frames, features = [], []
 
     def living(references):
