@@ -63,7 +63,7 @@ def read_item(sample: Sample, number: int, *, scale: int, padding: str, least: i
         ValueError: a file is missing or broken, or sizes do not fit.
     """
     clip, middle = sample
-    window = Window(clip, middle, scale, padding, cache.get)
+    window = Window(clip, sample.window(padding), scale, cache.get)
     height, width = window.truth.shape[:2]
     if min(height, width) < least:
         raise ValueError(f"{clip.truths[middle]}: {width}x{height} pixels; expected {least} or more a side")

@@ -4,7 +4,7 @@ Random draws depend on the seed and the sample's position in the run alone, not 
 number of processes: any number of them, and any resume, gives the same samples.
 """
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from functools import cache, partial
 from typing import NamedTuple
 
@@ -13,16 +13,16 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from common.degrade.operators import downsample_bd, downsample_bi
+from common.degrade.matlab_imresize import imresize
+from common.degrade.operators import downsample_bd
 from common.media.frame_windows import neighbour_indices
 from common.media.image import crop_to_multiple, read_image
 from common.training.sampling import ShuffledOrder, to_tensor
 from tdan.config import PADDING
-from tdan.model import WINDOW
+from tdan.model import MIDDLE, WINDOW
 from tdan.sets import Clip
 
-DOWNSAMPLE = {"bi": downsample_bi, "bd": downsample_bd}  # by a set's degradation; BI rounds once
-MARGIN = 8  # pixels around a crop of which both need at most 7
+MARGIN = 8  # pixels around a crop of which both degradations need at most 7
 Place = tuple[tuple[int, int], tuple[int, int]]  # first and behind the last row, then column
 
 
@@ -36,6 +36,10 @@ class Sample(NamedTuple):
     def name(self) -> str:
         """Of the clip, and of the frame's file."""
         return f"{self.clip.name}/{self.clip.truths[self.middle].stem}"
+
+    def window(self, padding: str = PADDING) -> list[int]:
+        """Numbers of the five frames around it; for `padding` see `common.media.frame_windows.neighbour_indices`."""
+        return neighbour_indices(self.middle, WINDOW, len(self.clip.truths), padding=padding)
 
 
 def scored_samples(clips: list[Clip]) -> list[Sample]:
@@ -97,7 +101,9 @@ def low_part(truth: np.ndarray, place: Place, degradation: str, scale: int) -> n
         first = max(scale * start - MARGIN, 0)
         wide.append((first, min(scale * stop + MARGIN, length)))
         inner.append((start - first // scale, stop - first // scale))
-    return cut(DOWNSAMPLE[degradation](cut(truth, wide), scale=scale), inner)
+    around = cut(truth, wide)
+    low = imresize(around, scale=1 / scale) if degradation == "bi" else downsample_bd(around, scale=scale)
+    return cut(low, inner)
 
 
 def cut(image: np.ndarray, place: Place) -> np.ndarray:
@@ -110,32 +116,30 @@ class Window:
 
     Args:
         clip: what is read.
-        middle: number of the true frame.
+        numbers: of the frames in the clip.
         scale: of the low-resolution frames.
-        padding: which frames stand for those beyond a clip's ends, see `common.media.frame_windows`.
         recall: gives what it knows by a key, else what a function makes: for windows that share frames.
 
     Attributes:
-        numbers: of the five in the clip.
+        middle: number of the middle frame.
         truth: the true middle frame, HxWx3 uint8, cut (from the top left) to multiples of `scale`.
         size: height and width of the low-resolution frames.
 
     Raises:
-        ValueError: a file is missing or broken, or the clip is too short.
+        ValueError: a file is missing or broken.
     """
 
     def __init__(
         self,
         clip: Clip,
-        middle: int,
+        numbers: Sequence[int],
         scale: int,
-        padding: str = PADDING,
         recall: Callable[[Hashable, Callable[[], np.ndarray]], np.ndarray] = lambda _, make: make(),
     ):
-        self.clip, self.middle, self.scale, self.recall = clip, middle, scale, recall
-        self.numbers = neighbour_indices(middle, WINDOW, len(clip.truths), padding=padding)
+        self.clip, self.numbers, self.scale, self.recall = clip, numbers, scale, recall
+        self.middle = numbers[MIDDLE]
         self._true = cache(lambda number: recall((clip.name, number), partial(read_truth, clip, number, scale)))
-        self.truth = self._true(middle)
+        self.truth = self._true(self.middle)
         self.size = self.truth.shape[0] // scale, self.truth.shape[1] // scale
 
     def lows(self, place: Place | None = None) -> list[np.ndarray]:
@@ -183,12 +187,13 @@ class TrainingSamples(Dataset):
     def __getitem__(self, position: int) -> dict[str, Tensor]:
         config, clip = self.config, self.clips[self.order(position)]
         rng = np.random.default_rng((config.manual_seed, position))
-        window = Window(clip, clip.middles[rng.integers(len(clip.middles))], config.scale)
+        middle = clip.middles[rng.integers(len(clip.middles))]
+        window = Window(clip, range(middle - WINDOW // 2, middle + WINDOW // 2 + 1), config.scale)
         (height, width), side = window.size, config.crop
         if min(height, width) < side:
             raise ValueError(
-                f"{clip.truths[window.middle]}: {width}x{height} low-resolution pixels are smaller than the crop of "
-                f"{side}; use a smaller --set crop="
+                f"{clip.truths[middle]}: {width}x{height} low-resolution pixels are smaller than the crop of {side}; "
+                "use a smaller --set crop="
             )
         top, left = (int(rng.integers(length - side + 1)) for length in window.size)
         place = (top, top + side), (left, left + side)

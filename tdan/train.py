@@ -109,8 +109,8 @@ def validate(run: Training, test: list[Sample]) -> dict[str, float]:
     """Mean scores of the test frames by the table's protocol, over all processes and all frames."""
     means, scale = Means(), run.config.scale
     run.network.eval()
-    for number, (clip, middle) in enumerate(test):
-        window = Window(clip, middle, scale)
+    for number, sample in enumerate(test):
+        window = Window(sample.clip, sample.window(), scale)
         frames = torch.stack([to_tensor(low) for low in window.lows()])[None]  # 1 T 3 h w
         outputs = run.network(frames.to(run.processes.device))
         prediction = outputs["pred"][0].permute(1, 2, 0).cpu().numpy()  # H W 3

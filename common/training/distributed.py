@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import torch
 import torch.distributed as dist
-from torch import Tensor
 
 from common.cli import UsageError
 
@@ -110,8 +109,3 @@ def joined(options) -> Iterator[Processes]:
 def is_lost(error: BaseException | None) -> bool:
     """Whether this is what a collective raises when another process has ended."""
     return isinstance(error, dist.DistError) or (isinstance(error, RuntimeError) and "gloo" in str(error))
-
-
-def to_device(batch: dict[str, Tensor], device: torch.device) -> dict[str, Tensor]:
-    """Move every tensor of a batch."""
-    return {key: value.to(device, non_blocking=True) for key, value in batch.items()}

@@ -12,7 +12,6 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from common.stop_request import start_worker
-from common.training.distributed import to_device
 
 
 class Batches:
@@ -92,3 +91,8 @@ def to_tensor(frame: np.ndarray) -> Tensor:
     """HxWxC uint8 in [0, 255] -> (C, H, W) float32 in [0, 1]; float stays as it is."""
     tensor = torch.from_numpy(np.ascontiguousarray(frame.transpose(2, 0, 1)))
     return tensor.float() / 255 if tensor.dtype == torch.uint8 else tensor.float()
+
+
+def to_device(batch: dict[str, Tensor], device: torch.device) -> dict[str, Tensor]:
+    """Move every tensor of a batch."""
+    return {key: value.to(device, non_blocking=True) for key, value in batch.items()}

@@ -42,13 +42,14 @@ def test_a_window_makes_its_frames_or_reads_them(clip):
     truths = [read_image(path)[:24, :32] for path in clip.truths]
     made = [make_low(truth, "bd") for truth in truths]
     for given, lows in ((clip, made), (with_files(clip), [255 - low for low in made])):
-        window = Window(given, 4, 4)
-        assert window.numbers == [2, 3, 4, 5, 4]
+        sample = Sample(given, 4)
+        assert sample.window() == [2, 3, 4, 5, 4]
+        window = Window(given, sample.window(), 4)
         assert window.size == (6, 8)
         assert np.array_equal(window.truth, truths[4])
         assert same(window.lows(), [lows[k] for k in window.numbers])
         assert same(window.lows(((1, 4), (2, 8))), [lows[k][1:4, 2:8] for k in window.numbers])
-    assert Window(clip, 5, 4, padding="tdan_eval").numbers == [3, 4, 5, 3, 3]
+    assert Sample(clip, 5).window("tdan_eval") == [3, 4, 5, 3, 3]
 
 
 @pytest.fixture
@@ -67,9 +68,10 @@ def recall():
 def test_windows_that_share_frames_read_them_once(clip, monkeypatch, recall):
     read = []
     monkeypatch.setattr("tdan.samples.read_image", lambda path: read.append(path) or read_image(path))
-    shared = [Window(clip, k, 4, recall=recall).lows() for k in range(6)]
+    windows = [sample.window() for sample in scored_samples([clip])]
+    shared = [Window(clip, numbers, 4, recall).lows() for numbers in windows]
     assert sorted(read) == list(clip.truths)
-    assert all(same(lows, Window(clip, k, 4).lows()) for k, lows in enumerate(shared))
+    assert all(same(lows, Window(clip, numbers, 4).lows()) for numbers, lows in zip(windows, shared, strict=True))
 
 
 def test_frames_that_do_not_fit_are_named(clip, recall):
@@ -77,16 +79,16 @@ def test_frames_that_do_not_fit_are_named(clip, recall):
     write_image(clip.truths[3], np.zeros((26, 39, 3), np.uint8))
     for known in ({}, {"recall": recall}):
         with pytest.raises(ValueError, match=r"but 9x6 was expected, as of .*3.png"):  # what it reads is remembered
-            Window(clip, 3, 4, **known).lows()
+            Window(clip, range(1, 6), 4, **known).lows()
         with pytest.raises(
             ValueError, match=r"3.png: 9x6 pixels at low resolution, but 8x6 was expected, as of .*2.png"
         ):
-            Window(clip, 2, 4, **known).lows(((0, 2), (0, 2)))
+            Window(clip, range(5), 4, **known).lows(((0, 2), (0, 2)))
     write_image(files.lows[0], np.zeros((6, 7, 3), np.uint8))
     with pytest.raises(
         ValueError, match=r"low_0.png: 7x6 pixels at low resolution, but 8x6 was expected, as of .*1.png"
     ):
-        Window(files, 1, 4).lows(((0, 2), (0, 2)))
+        Window(files, (1, 0, 1, 2, 3), 4).lows(((0, 2), (0, 2)))
     assert read_low(files, 0, 4).shape == (6, 7, 3)  # by itself it may be of any size
 
 
@@ -149,8 +151,8 @@ def test_prepared_frames_are_read_as_they_are(clips, tmp_path):
     made, flying = (find_clips(tmp_path, "vimeo_bd", "train", prepared=prepared) for prepared in (True, False))
     for a, b in zip(made, flying, strict=True):
         assert np.array_equal(read_image(a.lows[1]), read_low(b, 1, 4))
-        for window in (Window(a, 3, 4), Window(b, 3, 4)):
-            assert window.numbers == [1, 2, 3, 4, 5]
+        for window in (Window(a, range(1, 6), 4), Window(b, range(1, 6), 4)):
+            assert window.middle == 3
             assert same(window.lows(), [read_image(a.lows[k]) for k in window.numbers])
             assert np.array_equal(window.truth, read_image(a.truths[3]))
     config = replace(preset("TDAN_tiny_bd"), crop=8)

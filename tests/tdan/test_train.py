@@ -229,12 +229,6 @@ def test_a_diverging_training_ends_in_its_line(arguments, processes):
     assert lines[0].endswith("last.pytorch")
 
 
-def test_fp16_goes_on_with_a_run_that_knew_no_scale(arguments, tmp_path):
-    assert cli.run(run.main, arguments("--set", "max_steps=2", "--amp", "bf16")) == 0
-    assert cli.run(run.main, arguments("--set", "max_steps=4", "--amp", "fp16", "-r", "auto")) == 0
-    assert [s["step"] for s in scalars(tmp_path) if s["tag"] == "learning_rate"] == [2, 4]
-
-
 def test_a_broken_frame_of_the_second_process_is_named(arguments, clips, tmp_path):
     root = tmp_path / "data"
     shutil.copytree(clips, root)

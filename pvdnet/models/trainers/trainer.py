@@ -15,9 +15,9 @@ from torch.nn.parallel import DistributedDataParallel
 from common.checkpoints import checkpoint_file
 from common.ops import complexity
 from common.ops.autocast import autocast
-from common.training.distributed import Processes, to_device
+from common.training.distributed import Processes
 from common.training.minimiser import Minimiser
-from common.training.sampling import to_tensor
+from common.training.sampling import to_device, to_tensor
 from pvdnet.losses import blur_invariant_loss, frame_psnr, image_loss
 from pvdnet.models.deblurnet import DeblurNet, compile_parts, initialise, load_BIMNet
 from pvdnet.models.trainers.radam import RAdam

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch.utils.data import Dataset
 
-from common.training.sampling import Batches, Positions, ShuffledOrder, to_tensor
+from common.training.sampling import Batches, Positions, ShuffledOrder, to_device, to_tensor
 
 CPU = torch.device("cpu")
 
@@ -72,3 +72,10 @@ def test_frames_become_tensors():
     assert np.array_equal(tensor.permute(1, 2, 0).numpy(), frame[:, ::-1] / np.float32(255))
     flow = np.full((4, 5, 2), -30.5)
     assert torch.equal(to_tensor(flow), torch.full((2, 4, 5), -30.5))
+
+
+def test_every_tensor_of_a_batch_moves():
+    moved = to_device({"a": torch.ones(2), "b": torch.zeros(1, 3)}, torch.device("meta"))
+    assert {key: (x.device.type, tuple(x.shape)) for key, x in moved.items()} == {
+        "a": ("meta", (2,)), "b": ("meta", (1, 3)),
+    }  # fmt: skip
