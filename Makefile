@@ -2,7 +2,7 @@
 PYTHON ?= python3
 PY = .venv/bin/python
 
-.PHONY: help setup test reproduce-tables bench data lint tables tables-check
+.PHONY: help setup test reproduce-tables record-tables bench data lint tables tables-check
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:[^#]*## */|/' | awk -F'|' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -20,6 +20,9 @@ test: .venv/.done  ## run the tests on all cores (under 10 minutes on 2)
 
 reproduce-tables: .venv/.done  ## measure every row whose data and weights are here; ARGS="--quick" for the short part
 	$(PY) -m common.tables.reproduce $(ARGS)
+
+record-tables: .venv/.done  ## write what reproduce-tables measured into the csv files and the READMEs
+	$(PY) -m common.tables record $(ARGS)
 
 tables: .venv/.done  ## write the tables of the READMEs from the csv files
 	$(PY) -m common.tables write

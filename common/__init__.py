@@ -1,4 +1,4 @@
-"""What the papers share: operators, files, metrics, protocols, the plumbing of training. Imports no paper."""
+"""What papers share, in rooms that import only those above them; in itself command line, settings, whole files."""
 
 from common.malloc import keep_freed_memory
 

@@ -3,7 +3,7 @@
 import os
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -33,9 +33,10 @@ def replacing(path: str | os.PathLike, *, sync: bool = True) -> Iterator[BinaryI
         if sync:
             _sync_folder(path.parent)
     except OSError as error:
-        raise OSError(f"{path}: could not be written ({error.strerror or error}); is the disk full?") from error
+        raise OSError(f"{path}: could not be written ({error.strerror or error})") from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # the folder may be none
+            temporary.unlink(missing_ok=True)
 
 
 def write_bytes(path: str | os.PathLike, data: bytes, *, sync: bool = True) -> None:

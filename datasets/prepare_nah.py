@@ -23,7 +23,7 @@ from common.media.image import list_frames, read_clip, write_image
 from common.sets.resumable_jobs import claim, run_jobs
 from common.stop_request import StopRequest
 from pvdnet import prepare
-from pvdnet.samples import folders_under
+from pvdnet.sets import folders_under
 
 TRAIN = {
     "GOPR0372_07_00": 100,

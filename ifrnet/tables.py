@@ -1,4 +1,4 @@
-"""What is IFRNet's own in measuring its rows of results.csv; see common/tables/run_row.py.
+"""What is IFRNet's own in measuring its rows of results.csv; see common/tables/measurement.py.
 
 Tolerances: a published number is rounded to its last digit, and devices, libraries and the published code's float32
 metrics move it by about that digit again: 0.01 dB, 0.0002 of SSIM (0.0006 where three digits are published), 0.002 of

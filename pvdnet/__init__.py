@@ -1,1 +1,1 @@
-"""PVDNet: recurrent video deblurring with blur-invariant motion estimation and pixel volumes (TOG 2021)."""
+"""PVDNet: Recurrent Video Deblurring with Blur-Invariant Motion Estimation and Pixel Volumes, TOG 2021."""

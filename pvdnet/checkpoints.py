@@ -2,12 +2,14 @@
 
 from pathlib import Path
 
+import torch
 from torch import nn
 
 from common.checkpoints import checkpoint_file
+from common.checkpoints.run_checkpoints import find_weights
 from common.ops.liteflownet import LiteFlowNet
-from pvdnet.config import preset
-from pvdnet.models.deblurnet import DeblurNet
+from pvdnet.config import Config, preset
+from pvdnet.models.deblurnet import DeblurNet, compile_parts
 
 FIRST = "moduleFeatures.moduleOne.0.weight"  # of BIMNet alone
 LARGE = "PVDNet.RBs.12.0.weight"  # a block that only PVDNet-large has
@@ -27,10 +29,7 @@ def read(path: str | Path, config: str = "") -> nn.Module:
     if not config:
         config = "config_BIMNet" if FIRST in state else "config_PVDNet_large" if LARGE in state else "config_PVDNet"
     settings = preset(config)
-    if settings.network == "BIMNet":
-        network = LiteFlowNet()
-    else:
-        network = DeblurNet(settings.network, settings.PV_ksize, with_BIMNet=settings.with_BIMNet)
+    network = LiteFlowNet() if settings.network == "BIMNet" else _build(settings)
     checkpoint_file.load_strict(network, state, path)
     return network.eval()
 
@@ -45,3 +44,26 @@ def write(network: nn.Module, layout: str) -> dict:
         raise ValueError(f"--layout {layout}: expected ours or authors")
     prefix = "" if isinstance(network, LiteFlowNet) else "module."
     return {f"{prefix}{name}": tensor for name, tensor in network.state_dict().items()}
+
+
+def load(options, config: Config, device: torch.device) -> tuple[DeblurNet | None, Path | None]:
+    """The network that the options ask for, on the device and ready to run, and its checkpoint's path.
+
+    Both are None under `--identity`.
+
+    Raises:
+        ValueError: there is no such checkpoint, or it is of another network.
+    """
+    if options.identity:
+        return None, None
+    path = find_weights(options, config, "pvdnet")
+    network = _build(config)
+    checkpoint_file.load_strict(network, checkpoint_file.load(path), path)
+    network.to(device).eval()
+    if config.compile:
+        compile_parts(network)
+    return network, path
+
+
+def _build(config: Config) -> DeblurNet:
+    return DeblurNet(config.network, config.PV_ksize, with_BIMNet=config.with_BIMNet)

@@ -6,27 +6,19 @@ with `--mode` alone takes the settings that the run folder has saved.
 
 import argparse
 import dataclasses
-import importlib.util
-import json
+import importlib
 import math
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
 
-from common import cli
+from common import cli, settings
 
 HERE = Path(__file__).parent
 CHOICES = {"data": ("DVD", "nah", "random"), "LRS": ("CA", "LD"), "amp": ("off", "bf16", "fp16")}
-COUNTS = (
-    "PV_ksize",
-    "batch_size",
-    "frame_itr_num",
-    "total_itr",
-    "max_ckpt_num",
-    "write_ckpt_every_epoch",
-    "write_log_every_itr",
-    "refresh_image_log_every_epoch",
-)
+LEAST = dict.fromkeys((
+    "PV_ksize", "batch_size", "frame_itr_num", "total_itr", "max_ckpt_num", "write_ckpt_every_epoch",
+    "write_log_every_itr", "refresh_image_log_every_epoch",
+), 1) | {"thread_num": -1}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -79,20 +71,13 @@ class Config:
     def __post_init__(self):
         """Refuse settings that contradict each other."""
         cycles = len(self.T_period)
-        for name, allowed in CHOICES.items():
-            if getattr(self, name) not in allowed:
-                raise cli.UsageError(f"{name} {getattr(self, name)}: expected {', '.join(allowed)}")
-        for name in COUNTS:
-            if getattr(self, name) < 1:
-                raise cli.UsageError(f"{name} {getattr(self, name)}: expected 1 or more")
+        settings.check_values(self, CHOICES, LEAST)
         for name in ("lr_init", "gc", "wi"):
             if not 0 < getattr(self, name) < math.inf:
                 raise cli.UsageError(f"{name} {getattr(self, name)}: expected a positive number")
-        if self.thread_num < -1:
-            raise cli.UsageError(f"thread_num {self.thread_num}: expected -1 or more")
         if self.PV_ksize % 2 == 0:
             raise cli.UsageError(f"PV_ksize {self.PV_ksize}: expected an odd number")
-        cli.check_run_name(self.mode)
+        settings.check_run_name(self.mode)
         if not self.with_BIMNet and (not self.fix_BIMNet or self.BIMNet_ckpt):
             raise cli.UsageError("with_BIMNet=False: there is no BIMNet to train or to load")
         if len(self.restarts) != cycles - 1 or len(self.restart_weights) != cycles - 1:
@@ -103,26 +88,21 @@ class Config:
         if min(self.height, self.width) < 32 or self.height % 4 or self.width % 4:
             raise cli.UsageError(f"crop of {self.width}x{self.height}: expected multiples of 4, at least 32")
 
-    def to_json(self) -> str:
-        """The text that the run folder keeps in config/config.txt."""
-        return json.dumps(dataclasses.asdict(self), indent=4)
-
 
 def plugin_names(folder: str) -> list[str]:
     """Names that --config, --trainer or --network may take: the files of `folder` that define what it needs."""
     return sorted(path.stem for path in (HERE / folder).glob("*.py") if path.stem != "__init__")
 
 
-def check_plugin(flag: str, folder: str, name: str) -> str:
-    """Return `name` if `folder` has such a file.
+def check_plugin(flag: str, folder: str, name: str) -> None:
+    """Refuse a name that `folder` has no file of.
 
     Raises:
-        UsageError: it has not; the line lists what there is.
+        UsageError: the line lists what there is.
     """
     if name not in plugin_names(folder):
         there = ", ".join(plugin_names(folder))
         raise cli.UsageError(f"{flag} {name}: no file pvdnet/{folder}/{name}.py; there are {there}")
-    return name
 
 
 def preset(name: str) -> Config:
@@ -157,11 +137,6 @@ def build_parser() -> cli.Parser:
     add("-eval_mode", "--eval_mode", default="quan", help="label in the score file")
     add("--protocol", nargs="+", default=["pvdnet_code", "pvdnet_paper"], choices=("pvdnet_code", "pvdnet_paper"),
         help="how to score: as the published code, as the paper's MATLAB scripts")  # fmt: skip
-    add(
-        "--fps",
-        type=Fraction,
-        help="frame rate of an --output video made from a folder of frames, such as 25 or 24000/1001",
-    )
     add("--identity", action="store_true", help="score or write the blurry input itself, without a network")
     add("--parity", action="store_true", help="with --input: crop to multiples of 4 and leave BIMNet's rest out, "
         "as the published code does; else pad")  # fmt: skip
@@ -178,26 +153,22 @@ def parse(argv: list[str]) -> tuple[argparse.Namespace, Config]:
         UsageError: a flag is unknown, has a wrong value, or contradicts another.
     """
     options = build_parser().parse_args(argv)
-    saved = Path(options.log_root, options.project, options.mode, "config", "config.txt")
-    if options.config:
-        config = preset(options.config)
-    elif saved.is_file() and not (options.is_train and options.delete_log and not options.resume):
-        config = cli.read_config(Config, saved)
-    elif options.mode.startswith("PVDNet_large"):
-        config = preset("config_PVDNet_large")
-    elif options.mode in ("PVDNet_DVD", "PVDNet_nah"):
-        config = preset("config_PVDNet")
-    else:
-        there = ", ".join(plugin_names("configs"))
-        raise cli.UsageError(f"--mode {options.mode} has no saved config: add --config, one of {there}")
-    config = cli.settle(config, options)
+    otherwise = "config_PVDNet" if options.mode in ("PVDNet_DVD", "PVDNet_nah") else ""
+    if options.mode.startswith("PVDNet_large"):
+        otherwise = "config_PVDNet_large"
+    config = settings.choose(Config, options, preset, plugin_names("configs"), otherwise)
+    config = settings.settle(config, options)
+    _check(options, config)
+    return options, config
+
+
+def _check(options: argparse.Namespace, config: Config) -> None:
+    """Refuse flags that contradict each other."""
     check_plugin("--network", "models/archs", config.network)
     check_plugin("--trainer", "models/trainers", config.trainer)
-    if options.is_train and (options.input or options.identity):
-        raise cli.UsageError("--is_train does not go with --input or --identity")
+    cli.check_run_options(options, baseline="identity")
     if bool(options.input) != bool(options.output):
         raise cli.UsageError("--input and --output go together")
-    cli.check_run_options(options)
     alone = config.network == "BIMNet"
     if options.is_train and (alone, config.trainer) in ((True, "trainer"), (False, "trainer_BIMNet")):
         raise cli.UsageError(f"--network {config.network} does not go with --trainer {config.trainer}")
@@ -209,4 +180,3 @@ def parse(argv: list[str]) -> tuple[argparse.Namespace, Config]:
         raise cli.UsageError(
             "--ckpt_abs_name goes with testing; -r resumes a training, --set BIMNet_ckpt= loads BIMNet"
         )
-    return options, config

@@ -9,17 +9,21 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from common.checkpoints import checkpoint_file
-from common.checkpoints.run_checkpoints import CheckpointManager
+from common import atomic
+from common.checkpoints.run_checkpoints import find_weights
 from common.media.image import to_uint8, write_image
 from common.ops.autocast import autocast
+from common.scoring.evaluation import Evaluation
 from common.scoring.metrics import psnr, ssim
 from common.scoring.protocols import PROTOCOLS
-from common.training import distributed, run_log
+from common.training import distributed
+from pvdnet.checkpoints import load
 from pvdnet.config import Config
 from pvdnet.koehler import koehler_scores
-from pvdnet.models.deblurnet import DeblurNet, compile_parts
-from pvdnet.samples import Video, clip_frames, find_videos, validation_videos
+from pvdnet.models.deblurnet import DeblurNet, load_BIMNet
+from pvdnet.models.trainers.trainer_BIMNet import Trainer as BIMNetTrainer
+from pvdnet.samples import clip_frames, validation_videos
+from pvdnet.sets import Video, find_videos
 
 
 @dataclass(frozen=True)
@@ -49,30 +53,6 @@ def protocol_scores(name: str, result: np.ndarray, gt: np.ndarray) -> tuple[floa
     return psnr(result, truth, peak=protocol.peak), ssim(result, truth, kind=protocol.ssim, peak=protocol.peak)
 
 
-def selected_checkpoint(options, config: Config) -> Path:
-    """The weights that the `--ckpt_*` flags select."""
-    folder = Path(options.log_root, config.project, config.mode, "checkpoint/train/epoch")
-    return CheckpointManager(folder, config.mode, config.max_ckpt_num).select(
-        name=options.ckpt_name, abs_name=options.ckpt_abs_name, epoch=options.ckpt_epoch, by_score=options.ckpt_sc
-    )
-
-
-def load_network(options, config: Config, device: torch.device) -> tuple[DeblurNet | None, Path | None]:
-    """The network that the options ask for with its weights, ready to run, and the checkpoint's path.
-
-    Both are None under `--identity`.
-    """
-    if options.identity:
-        return None, None
-    path = selected_checkpoint(options, config)
-    network = DeblurNet(config.network, config.PV_ksize, with_BIMNet=config.with_BIMNet)
-    checkpoint_file.load_strict(network, checkpoint_file.load(path), path)
-    network.to(device).eval()
-    if config.compile:
-        compile_parts(network)
-    return network, path
-
-
 def deblur(network: DeblurNet | None, frames: list[torch.Tensor], memory: torch.Tensor, amp: str) -> torch.Tensor:
     """One step of the recurrence; without a network the blurry frame itself."""
     if network is None:
@@ -85,32 +65,31 @@ def evaluate(options, config: Config) -> int:
     """Evaluate by the command line's options and the settings; returns the exit code."""
     if config.network == "BIMNet" and not options.identity:
         return _evaluate_BIMNet(options, config)
-    processes = distributed.start(options.dist, options.device)
-    try:
-        network, path = load_network(options, config, processes.device)
+    with distributed.joined(options) as processes:
+        network, path = load(options, config, processes.device)
         name = path.stem if path else "identity"
         videos = find_videos(options.data_root, config.data, "test")
-        results = Path(options.log_root, config.project, config.mode, "result/quanti_quali", name)
-        pictures = processes.broadcast(run_log.new_folder(results / config.data) if processes.is_main else None)
-        scores: dict[str, list[FrameScore]] = {protocol: [] for protocol in options.protocol}
-        with ThreadPoolExecutor(2) as pool:
-            for number in validation_videos(len(videos), processes.rank, processes.world_size):
-                scored = _video(network, videos, number, options, config, pictures, pool, processes.device)
-                for protocol, score, text in scored:
-                    scores[protocol].append(score)
-                    print(text, flush=True)
-        everyone = processes.gather(scores)
+        evaluation = Evaluation(options, config, name, processes, place="result/quanti_quali")
+
+        def compute() -> dict[str, list[FrameScore]]:
+            scores: dict[str, list[FrameScore]] = {protocol: [] for protocol in options.protocol}
+            with ThreadPoolExecutor(2) as pool:
+                for number in validation_videos(len(videos), processes.rank, processes.world_size):
+                    scored = _video(network, videos, number, options, config, evaluation.folder, pool, processes.device)
+                    for protocol, score, text in scored:
+                        scores[protocol].append(score)
+                        print(text, flush=True)
+            return scores
+
+        found = evaluation.gather(compute)
         if processes.is_main:
             if path:
-                shutil.copy(path, results / path.name)
-            for protocol in options.protocol:
-                joined = [score for part in everyone for score in part[protocol]]
-                joined.sort(key=lambda score: (score.video, score.frame))
-                _write_scores(joined, videos, protocol, name, options, config, results, pictures)
-            print(f"pictures and scores: {pictures}")
-        return 0
-    finally:
-        distributed.stop()
+                shutil.copy(path, evaluation.of_weights / path.name)
+            for protocol, scores in found.items():
+                scores.sort(key=lambda score: (score.video, score.frame))
+                _write_scores(scores, videos, protocol, options, config, evaluation)
+            print(f"pictures and scores: {evaluation.folder}")
+    return 0
 
 
 def _video(network, videos: list[Video], number: int, options, config: Config, pictures: Path, pool, device):
@@ -165,7 +144,7 @@ def _mean(scores: list[FrameScore]) -> str:
     return "PSNR: {:.5f} SSIM: {:.5f} ({:.5f}sec)".format(*parts)
 
 
-def _write_scores(scores, videos, protocol, name, options, config, results: Path, pictures: Path) -> None:
+def _write_scores(scores, videos, protocol: str, options, config: Config, evaluation: Evaluation) -> None:
     """The score file: a line a frame, a mean a video, the mean of all frames last."""
     if not scores:
         return
@@ -175,25 +154,22 @@ def _write_scores(scores, videos, protocol, name, options, config, results: Path
         lines += [_line(score, videos, options, config) for score in own]
         if own:
             lines.append(f"{_head('MEAN EVAL', videos, number, options, config)} {_mean(own)}")
-    lines.append(f"[TOTAL {name}|{config.data}] {_mean(scores)}")
+    lines.append(f"[TOTAL {evaluation.name}|{config.data}] {_mean(scores)}")
     file = f"score_{config.data}" + ("" if protocol == "pvdnet_code" else f"_{protocol}") + ".txt"
-    for folder in (results, pictures):
-        (folder / file).write_text("\n".join(lines) + "\n")
+    for folder in (evaluation.of_weights, evaluation.folder):
+        atomic.write_text(folder / file, "\n".join(lines) + "\n")
     print(f"{lines[-1]} {len(scores)} frames, protocol {protocol}")
 
 
 def _evaluate_BIMNet(options, config: Config) -> int:
     """How well BIMNet aligns the sharp frames of the test videos."""
-    from pvdnet.models.trainers.trainer_BIMNet import Trainer
-
-    processes = distributed.start(options.dist, options.device)
-    try:
-        path = selected_checkpoint(options, config)
-        trainer = Trainer(config, processes, fresh=False)
-        checkpoint_file.load_strict(trainer.network, checkpoint_file.load(path), path)
+    with distributed.joined(options) as processes:
+        path = find_weights(options, config, "pvdnet")
+        trainer = BIMNetTrainer(config, processes, fresh=False)
+        load_BIMNet(trainer.network.BIMNet, path)
         videos = find_videos(options.data_root, config.data, "test")
-        mine = [videos[n] for n in validation_videos(len(videos), processes.rank, processes.world_size)]
-        values = [value for value, _ in trainer.validate(mine, with_pictures=False)]
+        mine = validation_videos(len(videos), processes.rank, processes.world_size)
+        values = [value for number in mine for value, _, _ in trainer.validate(videos[number])]
         count, *sums = processes.sum([float(len(values))] + [sum(v[key] for v in values) for key in ("flow", "psnr")])
         if processes.is_main:
             flow, score = (total / count for total in sums)
@@ -201,6 +177,4 @@ def _evaluate_BIMNet(options, config: Config) -> int:
                 f"[TOTAL {path.stem}|{config.data}] blur-invariant loss: {flow:.6f} "
                 f"alignment PSNR: {score:.5f} {count:.0f} frames"
             )
-        return 0
-    finally:
-        distributed.stop()
+    return 0

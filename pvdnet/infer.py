@@ -1,21 +1,19 @@
 """Deblur the user's own video: a file, a folder of frames or a glob in, a video or a folder out, in constant memory."""
 
-import signal
-import sys
 from collections.abc import Callable, Iterable, Iterator
 
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from common.media.image import crop_to_multiple, to_uint8
-from common.media.video_reader import open_clip, open_writer
+from common.media.own_video import Timed, open_input, write_output
 from common.ops.pad import pad_to_multiple
 from common.ops.tile import tiled
 from common.training.distributed import choose_device
 from common.training.sampling import to_tensor
+from pvdnet.checkpoints import load
 from pvdnet.config import Config
-from pvdnet.evaluate import deblur, load_network
+from pvdnet.evaluate import deblur
 from pvdnet.samples import REFINE
 
 BIMNET_MULTIPLE = 32  # what BIMNet needs; other sizes are padded
@@ -49,9 +47,8 @@ def recurrence(step: Callable[[list[Tensor], Tensor], Tensor], frames: Iterable[
 def infer(options, config: Config) -> int:
     """Run the model on --input and write --output; returns the exit code."""
     device = choose_device(options.device)
-    network, _ = load_network(options, config, device)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends like Ctrl-C: what is written stays playable
-    reader = open_clip(options.input)
+    network, _ = load(options, config, device)
+    reader = open_input(options)
 
     def step(window: list[Tensor], memory: Tensor) -> Tensor:
         if options.parity:
@@ -71,17 +68,9 @@ def infer(options, config: Config) -> int:
             image = crop_to_multiple(image, REFINE) if options.parity else image
             yield to_tensor(image)[None].to(device)
 
-    writer = open_writer(
-        options.output,
-        frame_rate=reader.frame_rate or options.fps,
-        like=reader,
-        audio_from=options.input if reader.frame_rate else None,
-        names=reader.names,
-        overwrite=options.overwrite,
-    )
-    with writer, tqdm(total=reader.num_frames, unit="frame", disable=None, file=sys.stderr) as bar:
+    def results() -> Iterator[Timed]:
         for result in recurrence(step, frames()):
-            writer.write(to_uint8(result[0].permute(1, 2, 0).cpu().numpy()), times.pop(0))
-            bar.update()
-    print(f"{writer.count} frames -> {options.output}")
+            yield to_uint8(result[0].permute(1, 2, 0).cpu().numpy()), times.pop(0)
+
+    write_output(results(), reader, options)
     return 0

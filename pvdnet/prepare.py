@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from common.cli import Parser, UsageError
 from common.media.image import list_frames, read_image
-from pvdnet.samples import SUBFOLDERS, folders_under
+from pvdnet.sets import SUBFOLDERS, folders_under
 
 MARKER = ".synthetic"  # datasets/make_synthetic.py leaves it in what it made
 

@@ -4,6 +4,13 @@ import math
 from collections.abc import Sequence
 
 
+def learning_rate(itr: int, config) -> float:
+    """Rate after `itr` optimiser steps, by the schedule that `config.LRS` names."""
+    if config.LRS == "LD":
+        return stepwise_decay(itr, config.lr_init, config.decay_period, config.decay_rate)
+    return cosine_restart(itr, config.lr_init, config.T_period, config.restarts, config.restart_weights, config.eta_min)
+
+
 def cosine_restart(
     itr: int, lr_init: float, T_period: Sequence[int], restarts: Sequence[int], weights: Sequence[float], eta_min: float
 ) -> float:

@@ -1,6 +1,6 @@
-"""What is PVDNet's own in measuring its rows of results.csv; see common/tables/run_row.py."""
+"""What is PVDNet's own in measuring its rows of results.csv; see common/tables/measurement.py."""
 
-from pvdnet.samples import find_videos
+from pvdnet.sets import find_videos
 
 COMMAND = "pvdnet/run.py"
 PLACE = "synthetic"

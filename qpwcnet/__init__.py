@@ -1,1 +1,1 @@
-"""QPWCNet and standard PWC-Net: optical flow, learnt by interpolation too, and made small as int8."""
+"""QPWCNet: optical flow learnt by interpolation too, and made small as int8; beside it PWC-Net, CVPR 2018."""

@@ -1,7 +1,7 @@
 """Checkpoints: what network a file holds, and that network with the file's weights.
 
 QPWCNet's weights are known by our names alone: its author published none. Of PWC-Net's the published files are read,
-in every naming (`pwcnet_keys.py`), also NVIDIA's whole pickled ones, of which nothing is run.
+in every naming (`pwcnet_tensor_names.py`), also NVIDIA's whole pickled ones, of which nothing is run.
 """
 
 from pathlib import Path
@@ -12,12 +12,11 @@ from torch import Tensor, nn
 from common.checkpoints import checkpoint_file
 from common.checkpoints.run_checkpoints import find_weights
 from common.checkpoints.safe_unpickle import load_any
-from qpwcnet import pwcnet_keys
 from qpwcnet.config import preset
 from qpwcnet.deploy import quantize
 from qpwcnet.model import ACTIVATIONS, FLOW_ORDERS, Flower, Interpolator, settings
-from qpwcnet.pwcnet import PWCNet
-from qpwcnet.pwcnet_keys import WRAPPERS
+from qpwcnet.pwcnet import INSIDE, INSIDE_OLD, PWCNet
+from qpwcnet.pwcnet_tensor_names import WRAPPERS, adapt, layers
 
 FIRST = "encoder.0.conv_a.weight"  # tells QPWCNet
 
@@ -57,7 +56,7 @@ def _qpwcnet(state: dict[str, Tensor], source: str | Path) -> tuple[Flower, dict
 
 
 def _pwcnet(state: dict[str, Tensor], source: str | Path) -> tuple[PWCNet, dict[str, Tensor]]:
-    state, variant = pwcnet_keys.adapt(state, source)
+    state, variant = adapt(state, source)
     return PWCNet(variant), state
 
 
@@ -69,22 +68,6 @@ def new_network(config) -> nn.Module:
     if config.task == "interp":
         return Interpolator(config.filters, **how, flow_order=config.flow_order)
     return Flower(config.filters, **how)
-
-
-def transfer(network: nn.Module, source: nn.Module, path: str | Path) -> None:
-    """Start `network` from the weights of `source`: all of them, or those of the flow network in an interpolator.
-
-    Raises:
-        ValueError: `source` is another kind of network, or of other widths.
-    """
-    quantize.take_ranges(source)
-    weights = source.state_dict()
-    own = network.state_dict()
-    if isinstance(source, Interpolator) and type(network) is Flower:
-        weights = {name: value for name, value in weights.items() if name in own}
-    if "settings" in own:  # activation and size may change between two trainings; they are the new one's
-        weights["settings"] = own["settings"]
-    checkpoint_file.load_strict(network, weights, path)
 
 
 def read(path: str | Path, config: str = "") -> nn.Module:
@@ -114,11 +97,11 @@ def write(network: nn.Module, layout: str) -> dict[str, Tensor]:
     layouts = {"PWC-Net": ("nvlabs", "ptlflow", "sniklaus"), "PWC-Net_old": ("nvlabs",), "PWC-Net_small": ("ptlflow",)}
     if layout not in layouts.get(variant, ()):
         raise ValueError(f"--layout {layout}: expected {' or '.join(['ours', *layouts.get(variant, ())])}")
-    rule = pwcnet_keys.INSIDE_OLD if layout == "sniklaus" or variant == "PWC-Net_old" else pwcnet_keys.INSIDE
+    rule = INSIDE_OLD if layout == "sniklaus" or variant == "PWC-Net_old" else INSIDE
     if not torch.isclose(network.inside, torch.tensor(rule)):
         raise ValueError(f"--layout {layout}: goes with {rule} in the warp's mask, the weights with {network.inside:g}")
     state = {}
-    for own, (nvlabs, sniklaus) in pwcnet_keys.layers(variant).items():
+    for own, (nvlabs, sniklaus) in layers(variant).items():
         theirs = sniklaus.replace("net", "module") if layout == "sniklaus" else nvlabs
         for kind in ("weight", "bias"):
             state[f"{theirs}.{kind}"] = network.get_parameter(f"{own}.{kind}").detach()

@@ -7,20 +7,20 @@ the preset.
 
 import argparse
 import dataclasses
-import json
 import math
-import re
 from dataclasses import dataclass
-from fractions import Fraction
+from functools import partial
 from pathlib import Path
 
-from common import cli
+from common import cli, settings
+from common.media import frame_rate
 from common.scoring.protocols import FLOW, INTERPOLATION
+from common.training.run_folder import numbered_runs
 from qpwcnet.losses import FLOW_LOSSES
 from qpwcnet.model import ACTIVATIONS, FILTERS, FLOW_ORDERS, MULTIPLE
-from qpwcnet.optim import LEARNING_RATES
 from qpwcnet.pwcnet import MULTIPLE as PWC_MULTIPLE
 from qpwcnet.pwcnet import VARIANTS
+from qpwcnet.schedule import SCHEDULES
 from qpwcnet.sets import FLOW_SETS, SETS, TRAINING_SETS, TRIPLET_SETS
 
 INITS = ("keras", "kaiming")
@@ -31,7 +31,7 @@ EXPORTS = ("onnx", "int8", "tflite")
 SETS_OF = {"flow": FLOW_SETS, "interp": TRIPLET_SETS}
 CHOICES = {
     "task": TASKS, "network": NETWORKS, "activation": ACTIVATIONS, "flow_order": FLOW_ORDERS, "init": INITS,
-    "data": SETS, "valid_data": SETS, "loss": LOSSES, "schedule": LEARNING_RATES, "amp": ("off", "bf16", "fp16"),
+    "data": SETS, "valid_data": SETS, "loss": LOSSES, "schedule": SCHEDULES, "amp": ("off", "bf16", "fp16"),
 }  # fmt: skip
 LEAST = dict.fromkeys((
     "epochs", "total_batch", "valid_every_epoch", "write_log_every_step", "save_every_step", "max_ckpt_num",
@@ -86,7 +86,7 @@ class Config:
 
     def __post_init__(self):
         """Refuse settings that cannot be."""
-        cli.check_values(self, CHOICES, LEAST)
+        settings.check_values(self, CHOICES, LEAST)
         for name in ("data", "valid_data"):
             if getattr(self, name) not in SETS_OF[self.task]:
                 raise cli.UsageError(
@@ -111,16 +111,12 @@ class Config:
         if not all(0 < share < 1 for share in self.milestones):
             raise cli.UsageError(f"milestones {self.milestones}: expected shares of the steps, between 0 and 1")
         if self.mode:
-            cli.check_run_name(self.mode)
+            settings.check_run_name(self.mode)
 
     @property
     def multiple(self) -> int:
         """Of which the sides of the network's input must be multiples."""
         return MULTIPLE if self.network == "QPWCNet" else PWC_MULTIPLE
-
-    def to_json(self) -> str:
-        """The text that the run folder keeps in config/config.txt."""
-        return json.dumps(dataclasses.asdict(self), indent=4)
 
 
 FLOW_TRAINING = {"task": "flow", "data": "things", "valid_data": "sintel_final", "total_batch": 16, "base_scale": 0.56}
@@ -159,40 +155,14 @@ PRESETS = {
     "flow_tiny_fine": Config(**TINY_FLOW | {"learning_rate": 5e-4}, max_steps=480, start_from="pre_train_tiny"),
     "flow_tiny_qat": Config(**TINY_FLOW | {"learning_rate": 2e-4}, max_steps=90, start_from="flow_tiny", quantise=True),
 }
-
-
-def preset(name: str) -> Config:
-    """The settings of that name.
-
-    Raises:
-        UsageError: there is none.
-    """
-    if name not in PRESETS:
-        raise cli.UsageError(f"--config {name}: expected one of {', '.join(PRESETS)}")
-    return dataclasses.replace(PRESETS[name], config=name)
-
-
-def runs(folder: Path) -> list[str]:
-    """The numbered runs in a folder, oldest first."""
-    found = folder.iterdir() if folder.is_dir() else ()
-    return sorted((path.name for path in found if re.fullmatch(r"\d{3,}", path.name)), key=int)
-
-
-def next_run(folder: Path) -> str:
-    """The number of a new run: one more than the last, not than how many there are, so that none is met again."""
-    return f"{int((runs(folder) or ['-1'])[-1]) + 1:03d}"
-
-
-def saved_config(folder: Path) -> Path:
-    """Where a run keeps its settings."""
-    return folder / "config" / "config.txt"
+preset = partial(settings.preset, PRESETS)  # the settings of a name
 
 
 def newest_run(folder: Path, name: str | None) -> str | None:
     """The newest numbered run with saved settings, of the preset `name` if that is given; None: there is none."""
-    for run in reversed(runs(folder)):
-        file = saved_config(folder / run)
-        if file.is_file() and name in (None, cli.read_config(Config, file).config):
+    for run in reversed(numbered_runs(folder)):
+        file = folder / run / "config/config.txt"
+        if file.is_file() and name in (None, settings.read(Config, file).config):
             return run
     return None
 
@@ -210,14 +180,12 @@ def build_parser() -> cli.Parser:
     add("--network", default=keep, choices=NETWORKS, help="which network to train; weights tell theirs")
     add("--protocol", nargs="+", choices=(*FLOW, *INTERPOLATION), help="how to score; the set's own if not given")
     add("--baseline", action="store_true", help="score zero flow, or the mean of the two frames, without a network")
-    group = parser.add_argument_group("your own video")
+    group = parser.add_argument_group(
+        "your own video", "--flo and --arrows go with --task flow, --multi and --slow with --task interp"
+    )
     group.add_argument("--flo", metavar="DIR", help="write the flows there as .flo files, too")
     group.add_argument("--arrows", action="store_true", help="draw arrows onto the colours of the flow")
-    group.add_argument("--fps", type=Fraction, help="frame rate of the video written, such as 60 or 60000/1001")
-    group.add_argument("--multi", type=int, help="with --task interp: frames for one: 2, 4 or 8")
-    group.add_argument("--slow", action="store_true", help="keep the frame rate: --multi 2 lasts twice as long")
-    group.add_argument("--scene", type=float, default=0.5, metavar="SHARE",
-        help="of the picture, 0 to 1, that motion fails to explain where two frames are a cut; 1: no cuts")  # fmt: skip
+    frame_rate.add_arguments(group)
     group = parser.add_argument_group("deployment")
     group.add_argument("--export", choices=EXPORTS, help="write the network to --output, with a report beside it")
     group.add_argument("--export_size", metavar="WxH", help="size of the exported network's frames; input_shape if not")
@@ -240,20 +208,16 @@ def parse(argv: list[str]) -> tuple[argparse.Namespace, Config]:
     if options.mode is None:
         by_file = options.baseline or (options.ckpt_abs_name and not options.config)  # no run has a part in it
         options.mode = "" if begins or by_file else newest_run(folder, options.config) or ""
-    saved = saved_config(folder / options.mode) if options.mode else None
-    if options.config:
-        config = preset(options.config)
-    elif saved and saved.is_file() and not (begins and options.delete_log):
-        config = cli.read_config(Config, saved)
-    elif options.is_train:
+    if options.is_train and not (options.config or options.mode):
         raise cli.UsageError(f"--is_train: expected --config, one of {', '.join(PRESETS)}, or --mode of an earlier run")
-    elif options.mode and not (options.ckpt_abs_name or options.baseline):
-        raise cli.UsageError(f"--mode {options.mode} has no saved config: add --config, one of {', '.join(PRESETS)}")
+    if options.is_train or (options.mode and not (options.ckpt_abs_name or options.baseline)):
+        otherwise = ""  # a run has to tell
     else:
-        config = preset("pwcnet_chairs" if "PWC" in getattr(options, "network", "") else "flow")
+        otherwise = "pwcnet_chairs" if "PWC" in getattr(options, "network", "") else "flow"
+    config = settings.choose(Config, options, preset, PRESETS, otherwise)
     if not options.is_train:
         config = _for_task(options, config)
-    config = cli.settle(config, options)
+    config = settings.settle(config, options)
     _check(options, config)
     return options, config
 
@@ -273,35 +237,29 @@ def _for_task(options: argparse.Namespace, config: Config) -> Config:
 
 def _check(options: argparse.Namespace, config: Config) -> None:
     """Refuse flags that contradict each other."""
-    actions = [f"--{name}" for name in ("is_train", "input", "export") if getattr(options, name)]
-    if len(actions) > 1:
-        raise cli.UsageError(f"{' and '.join(actions)} do not go together")
-    if options.baseline and actions:
-        raise cli.UsageError(f"--baseline has no network: it goes with testing, not with {actions[0]}")
+    if options.baseline and options.input:
+        raise cli.UsageError("--baseline has no network: it goes with testing, not with --input")
+    cli.check_run_options(options)
     if (options.export and not options.output) or (options.output and not (options.input or options.export)):
         raise cli.UsageError("--output goes with --input and with --export, which needs it")
     if options.input and not (options.output or options.flo):
         raise cli.UsageError("--input needs --output, --flo, or both")
     if options.is_train and config.data not in TRAINING_SETS:
         raise cli.UsageError(f"--data {config.data} is for testing: train on one of {', '.join(TRAINING_SETS)}")
-    cli.check_run_options(options)
-    given = [f"--{name}" for name in ("flo", "arrows", "fps", "multi", "slow") if getattr(options, name)]
+    given = [f"--{name}" for name in ("flo", "arrows", "multi", "slow") if getattr(options, name)]
     if given and not options.input:
         raise cli.UsageError(f"{given[0]} goes with --input")
     of_task = {"flow": ("multi", "slow"), "interp": ("flo", "arrows")}[config.task]
     given = [f"--{name}" for name in of_task if getattr(options, name)]
     if given and options.input:
         raise cli.UsageError(f"{given[0]} does not go with --task {config.task}")
+    for name in ("arrows", "fps"):
+        if getattr(options, name) and not options.output:
+            raise cli.UsageError(f"--{name} goes with --output")
     if options.input and config.task == "interp" and options.multi is None and options.fps is None:
         raise cli.UsageError("--task interp needs --multi 2, 4 or 8, or --fps")
-    if options.fps is not None and options.fps <= 0:
-        raise cli.UsageError(f"--fps {options.fps}: expected a positive number, such as 60 or 60000/1001")
-    if not 0 < options.scene <= 1:
-        raise cli.UsageError(f"--scene {options.scene:g}: expected a share from 0 to 1")
-    for name in ("export_size", "calibrate"):
-        if getattr(options, name) and not options.export:
-            raise cli.UsageError(f"--{name} goes with --export")
+    frame_rate.check_arguments(options)
+    if options.calibrate and not options.export:
+        raise cli.UsageError("--calibrate goes with --export")
     if options.export == "int8" and not options.calibrate:
         raise cli.UsageError("--export int8 needs --calibrate DIR, a folder of clips like those that it will see")
-    if options.export_size and not re.fullmatch(r"\d+x\d+", options.export_size):
-        raise cli.UsageError(f"--export_size {options.export_size}: expected WxH, such as 512x256")

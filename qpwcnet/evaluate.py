@@ -21,11 +21,12 @@ from common.cli import UsageError
 from common.media.flow_file import write_flow
 from common.media.image import read_clip, to_uint8, write_image
 from common.ops.autocast import autocast
+from common.scoring.evaluation import Evaluation
 from common.scoring.metrics import end_point_error
 from common.scoring.protocols import FLOW, INTERPOLATION, FlowProtocol, InterpolationProtocol
-from common.scoring.score_frames import SMALLEST, ahead, published, score_between, share, text, total
+from common.scoring.score_frames import SMALLEST, ahead, score_between, share, text
 from common.tables.results_csv import read
-from common.training import distributed, run_log
+from common.training import distributed
 from common.training.sampling import to_tensor
 from qpwcnet.augment import resize, resize_pair
 from qpwcnet.checkpoints import load
@@ -239,52 +240,32 @@ def chosen_protocols(asked: list[str] | None, config: Config) -> list[FlowProtoc
 def evaluate(options, config: Config) -> int:
     """Evaluate by the command line's options and the settings; returns the exit code."""
     protocols = chosen_protocols(options.protocol, config)
-    processes = distributed.start(options.dist, options.device)
-    try:
+    with distributed.joined(options) as processes:
         network, path = load(options, config, processes.device)
-        _evaluate(network, path, protocols, options, config, processes)
-        return 0
-    finally:
-        distributed.stop()
+        data, find = config.data, find_pairs if config.task == "flow" else find_triplets
+        samples = find(options.data_root, data, "test")
+        evaluation = Evaluation(options, config, path.stem if path else BASELINES[config.task], processes)
+        draws = config.save_sample or data == "flow_pair"  # whose pictures are all that there is to judge
 
+        def compute() -> dict[str, list[Score]]:
+            scores = {}
+            for number, resized in enumerate(dict.fromkeys(getattr(p, "resized", False) for p in protocols)):
+                same = [protocol for protocol in protocols if getattr(protocol, "resized", False) == resized]
+                pictures = evaluation.folder if draws and number == 0 else None
+                scores |= run_protocols(network, samples, same, config, processes, pictures)
+            return scores
 
-def _evaluate(network: nn.Module | None, path: Path | None, protocols: list, options, config: Config, processes):
-    data = config.data
-    find = find_pairs if config.task == "flow" else find_triplets
-    samples = find(options.data_root, data, "test")
-    name = path.stem if path else BASELINES[config.task]
-    results = Path(options.log_root, config.project, config.mode, "result", name)
-    folder = processes.broadcast(run_log.new_folder(results / data) if processes.is_main else None)
-    draws = config.save_sample or data == "flow_pair"  # whose pictures are all that there is to judge
-    scores, error = {}, None
-    try:
-        for number, resized in enumerate(dict.fromkeys(getattr(p, "resized", False) for p in protocols)):
-            same = [protocol for protocol in protocols if getattr(protocol, "resized", False) == resized]
-            pictures = folder if draws and number == 0 else None
-            scores |= run_protocols(network, samples, same, config, processes, pictures)
-    except ValueError as found:
-        error = found
-    everyone = processes.gather((scores, error))  # an error of one process would leave the others waiting here
-    for _, error in everyone:
-        if error:
-            raise error
-    if not processes.is_main:
-        return
-    for protocol in protocols:
-        joined = [score for part, _ in everyone for score in part[protocol.name]]  # shares follow each other
-        means = mean_score(protocol, joined)
-        lines = [f"{samples[score.sample].name} {text(score.values)}" for score in joined]
-        lines.append(total(f"{name}|{data}", protocol.name, [score.values for score in joined], means))
-        for place in (results, folder):
-            (place / f"score_{data}_{protocol.name}.txt").write_text("\n".join(lines) + "\n")
-        print(lines[-1])
-        beside = published("qpwcnet", row_name(path, config), data, protocol.name, means)
-        if beside:
-            part = missing_part(data, samples)
-            print(f"  {beside}" + (f"; not the same set, here are {part}" if part else ""))
-    if data == "flow_pair":
-        print("  distance: mean length, in pixels, of the difference to the flow of the official PWC-Net, no error")
-    print(f"scores{' and pictures' if draws else ''}: {folder}", flush=True)
+        found = evaluation.gather(compute)  # shares follow each other
+        row, part = row_name(path, config), missing_part(data, samples)
+        for protocol in protocols:
+            scores = found[protocol.name]
+            values, means = [score.values for score in scores], mean_score(protocol, scores)
+            lines = [f"{samples[score.sample].name} {text(score.values)}" for score in scores]
+            evaluation.tell(protocol.name, values, means, lines, paper="qpwcnet", row=row, part=part)
+        if data == "flow_pair" and processes.is_main:
+            print("  distance: mean length, in pixels, of the difference to the flow of the official PWC-Net, no error")
+        evaluation.end(" and pictures" if draws else "")
+    return 0
 
 
 def row_name(path: Path | None, config: Config) -> str:

@@ -7,10 +7,8 @@ written as the network gives it, but has no say in the scale of the colours.
 The interpolator makes the middle of two frames, so other times are middles of middles.
 """
 
-import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import nullcontext
 from fractions import Fraction
 from itertools import count, islice, pairwise
 from pathlib import Path
@@ -21,12 +19,12 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from common.cli import UsageError
+from common.media import own_video
 from common.media.flow_color import flow_to_image
 from common.media.flow_file import write_flow
 from common.media.frame_rate import check_halves, halves, open_retimed, write_retimed
-from common.media.scene_cuts import change
-from common.media.video_reader import FolderReader, VideoReader, open_clip, open_writer
+from common.media.scene_cuts import is_cut
+from common.media.video_reader import FolderReader, VideoReader
 from common.ops.autocast import autocast
 from common.ops.tile import tiled
 from common.training.distributed import choose_device
@@ -124,7 +122,6 @@ def infer(options, config: Config) -> int:
     """Run the network on --input and write --output, --flo or both; returns the exit code."""
     device = choose_device(options.device)
     network, _ = load(options, config, device)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends like Ctrl-C: what is written stays playable
     if config.task == "interp":
         _interpolate(options, network, device, config.amp)
     else:
@@ -146,52 +143,45 @@ def _interpolate(options, network: nn.Module, device: torch.device, amp: str) ->
 
 
 def _write_flows(options, network: nn.Module, device: torch.device, amp: str) -> None:
-    reader = open_clip(options.input)
-    _check_input(reader, options)
-    names = _flo_files(reader, options)
-    writer = options.output and open_writer(
-        options.output,
-        frame_rate=reader.frame_rate or options.fps,
-        like=reader,
-        audio_from=options.input if reader.frame_rate else None,
-        names=reader.names,
-        overwrite=options.overwrite,
-    )
-    painter = Painter(reader.size, options.arrows)
-    total = reader.num_frames and reader.num_frames - 1
-    number = cuts = 0
-    with writer or nullcontext(), tqdm(total=total, unit="flow", disable=None, file=sys.stderr) as bar:
-        for number, (first, second) in enumerate(pairwise(_on_device(reader, device)), 1):
-            image, time, prv = first
-            flow = run_network(network.estimate, prv, second[2], tile=options.tile or 0, amp=amp)
+    reader = own_video.open_input(options)
+    own_video.check_rate(options, reader)
+    if len(list(islice(reader, 2))) < 2:
+        raise ValueError(f"{options.input} holds one frame: expected at least two, flow goes from one to the next")
+    files, painter = _flo_files(reader, options), Painter(reader.size, options.arrows)
+    cuts = 0
+
+    def flows() -> Iterator[tuple[np.ndarray, np.ndarray, Fraction | None, np.ndarray]]:
+        """Two frames as they are, the time of the first, and the flow, HxWx2, whose file is written by then."""
+        for number, ((image, time, prv), (following, _, nxt)) in enumerate(pairwise(_on_device(reader, device)), 1):
+            flow = run_network(network.estimate, prv, nxt, tile=options.tile or 0, amp=amp)
             flow = flow[0].permute(1, 2, 0).cpu().numpy()  # H W 2
             if not np.isfinite(flow).all():
                 remedy = f"without --amp {amp}" if amp != "off" else "with other weights"
                 raise ValueError(f"flow {number} of {options.input} is not finite: try it {remedy}")
-            if names:
-                write_flow(next(names), flow)
-            if writer:
-                if options.scene < 1 and change(image, second[0]) >= options.scene:
-                    cuts += 1
-                else:
-                    painter.grow(flow)
-                writer.write(painter.draw(flow), time)
-            bar.update()
-    if names:
+            if files:
+                write_flow(next(files), flow)
+            yield image, following, time, flow
+
+    def pictures() -> Iterator[own_video.Timed]:
+        nonlocal cuts
+        for image, following, time, flow in flows():
+            if is_cut(image, following, options.scene):
+                cuts += 1
+            else:
+                painter.grow(flow)
+            yield painter.draw(flow), time
+
+    total = reader.num_frames and reader.num_frames - 1
+    if options.output:
+        rate = reader.frame_rate or options.fps
+        number = own_video.write(pictures(), reader, options, rate=rate, total=total, names=reader.names)
+    else:
+        number = sum(1 for _ in tqdm(flows(), total=total, unit="flow", disable=None, file=sys.stderr))
+    if files:
         print(f"{number} flows -> {options.flo}")
-    if writer:
+    if options.output:
         told = f", {cuts} across cuts" if cuts else ""
         print(f"{number} flows -> {options.output}, full colour at last from {painter.longest:.1f} pixels{told}")
-
-
-def _check_input(reader: VideoReader | FolderReader, options) -> None:
-    """Refuse flags that do not fit the input, and an input without flow."""
-    if options.arrows and not options.output:
-        raise UsageError("--arrows goes with --output, onto which they are drawn")
-    if options.fps and (reader.frame_rate or not options.output):
-        raise UsageError(f"--fps {options.fps}: it goes with images that become a video; a video keeps its frame rate")
-    if len(list(islice(reader, 2))) < 2:
-        raise ValueError(f"{options.input} holds one frame: expected at least two, flow goes from one to the next")
 
 
 def _flo_files(reader: VideoReader | FolderReader, options) -> Iterator[Path] | None:

@@ -1,10 +1,11 @@
 """Losses of QPWCNet (its published code) and of PWC-Net (paper, section 3 and training settings).
 
-Every loss takes one prediction at any scale and the full-size truth, and brings the truth to the prediction's size.
+Every loss but the penalty takes one prediction at any scale and the full-size truth, and brings the truth to the
+prediction's size.
 Letters: B batch, C channels, H W pixels.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -12,6 +13,7 @@ from torch import Tensor
 
 HUBER_DELTA = 0.1
 ROBUST_EPS, ROBUST_Q = 0.01, 0.4
+L2 = 4e-6  # of QPWCNet's penalty
 PWC_FLOW_UNIT = 20.0  # PWC-Net's raw flows are in units of 20 pixels of the full size
 PWC_WEIGHTS = (0.005, 0.01, 0.02, 0.08, 0.32)  # of levels 2 (a quarter of the size) to 6
 
@@ -79,6 +81,11 @@ def flow_robust(pred: Tensor, label: Tensor) -> Tensor:
 def image_mse(pred: Tensor, target: Tensor) -> Tensor:
     """Mean squared error of an image (B, C, h, w) to a truth (B, C, H, W) of any size ("AutoResizeMseLoss")."""
     return (pred - resize_like(target, pred)).square().mean()
+
+
+def l2_penalty(kernels: Iterable[Tensor]) -> Tensor:
+    """4e-6 times the sum of the squares; the loss of those kernels that the model names as regularised."""
+    return L2 * sum(kernel.square().sum() for kernel in kernels)
 
 
 def pwc_level(flow: Tensor, label: Tensor, robust_form: bool = False) -> Tensor:

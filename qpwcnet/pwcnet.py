@@ -1,7 +1,7 @@
 """Standard PWC-Net: optical flow by a feature pyramid, warping and cost volumes, from coarse to fine.
 
 Paper: Sun, Yang, Liu, Kautz, *PWC-Net: CNNs for Optical Flow Using Pyramid, Warping, and Cost Volume*, CVPR 2018
-(section 3; figure 3). The names of the tensors are ours: pwcnet_keys.py reads those of the published files.
+(section 3; figure 3). The names of the tensors are ours: pwcnet_tensor_names.py has those of the published files.
 
 Where paper and published code differ, we follow the code:
   1. A pyramid level has three convolutions, not two; "PWC-Net_old", an earlier network of the authors, has two.

@@ -1,4 +1,4 @@
-"""What is QPWCNet's own in measuring its rows of results.csv; see common/tables/run_row.py.
+"""What is QPWCNet's own in measuring its rows of results.csv; see common/tables/measurement.py.
 
 Tolerances: NVIDIA's script resizes frames in whole levels, and a published number is rounded to its last digit, so 0.02
 pixels. The paper's rows have none: nobody here has seen those weights give them.

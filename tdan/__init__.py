@@ -1,1 +1,1 @@
-"""TDAN: Temporally-Deformable Alignment Network for Video Super-Resolution (CVPR 2020)."""
+"""TDAN: Temporally-Deformable Alignment Network for Video Super-Resolution, CVPR 2020."""

@@ -15,7 +15,7 @@ from common.checkpoints import checkpoint_file
 from common.checkpoints.run_checkpoints import find_weights
 from common.checkpoints.safe_unpickle import load_any
 from common.ops.deform_conv import BORDERS
-from tdan.config import preset
+from tdan.config import PRESETS
 from tdan.model import TDAN
 
 WRAPPERS = ("state_dict", "params", "model")  # keys under which files keep the state dict
@@ -164,7 +164,7 @@ def read(path: str | Path, config: str = "") -> TDAN:
     """
     network = load_network(path)
     if config:
-        check_form(network, preset(config), path)
+        check_form(network, PRESETS[config], path)
     return network
 
 

@@ -5,15 +5,11 @@ saved.
 """
 
 import argparse
-import dataclasses
-import json
 import math
-import re
 from dataclasses import dataclass
-from fractions import Fraction
-from pathlib import Path
+from functools import partial
 
-from common import cli
+from common import cli, settings
 from common.media.frame_windows import PADDINGS
 from common.ops.deform_conv import BORDERS
 from common.scoring.protocols import TDAN as PROTOCOLS
@@ -74,7 +70,7 @@ class Config:
 
     def __post_init__(self):
         """Refuse settings that cannot be."""
-        cli.check_values(self, CHOICES, LEAST)
+        settings.check_values(self, CHOICES, LEAST)
         if self.channels < GROUPS or self.channels % GROUPS:
             raise cli.UsageError(f"channels {self.channels}: expected a multiple of {GROUPS}")
         if self.scale not in SCALES:
@@ -89,11 +85,7 @@ class Config:
             raise cli.UsageError("gamma, learning_rate: expected a number above 0, up to 1, and a positive one")
         if not all(0 < share < 1 for share in self.milestones):
             raise cli.UsageError(f"milestones {self.milestones}: expected shares of the steps, between 0 and 1")
-        cli.check_run_name(self.mode)
-
-    def to_json(self) -> str:
-        """The text that the run folder keeps in config/config.txt."""
-        return json.dumps(dataclasses.asdict(self), indent=4)
+        settings.check_run_name(self.mode)
 
 
 def _mmagic(degradation: str, **settings) -> Config:
@@ -129,17 +121,7 @@ OF_DEGRADATION = {  # the preset whose weights are used unless told otherwise
     "bi": "tdan_x4ft_1xb16-lr5e-5-400k_vimeo90k-bi",
     "bd": "tdan_x4ft_1xb16-lr5e-5-800k_vimeo90k-bd",
 }
-
-
-def preset(name: str) -> Config:
-    """The settings of that name.
-
-    Raises:
-        UsageError: there is none.
-    """
-    if name not in PRESETS:
-        raise cli.UsageError(f"--config {name}: expected one of {', '.join(PRESETS)}")
-    return dataclasses.replace(PRESETS[name], config=name, mode=name)
+preset = partial(settings.preset, PRESETS)  # the settings of a name
 
 
 def build_parser() -> cli.Parser:
@@ -161,7 +143,6 @@ def build_parser() -> cli.Parser:
         "replicate in a clip of one or two frames")  # fmt: skip
     group.add_argument("--chop", action="store_true", help="cut frames into overlapping quarters, as the authors do")
     group.add_argument("--flips", action="store_true", help="average over mirrored frames; four times the work")
-    group.add_argument("--fps", type=Fraction, help="of the video written from images, such as 60 or 60000/1001")
     cli.add_run_arguments(parser, "logs/TDAN_CVPR2020")
     cli.add_common_arguments(parser)
     parser.set_defaults(project=Config.project)
@@ -180,41 +161,20 @@ def parse(argv: list[str]) -> tuple[argparse.Namespace, Config]:
         raise cli.UsageError(f"--is_train: expected --config, one of {', '.join(PRESETS)}, or --mode of an earlier run")
     if options.mode is None:
         options.mode = options.config or of_data
-    saved = Path(options.log_root, options.project, options.mode, "config", "config.txt")
-    if options.config:
-        config = preset(options.config)
-    elif saved.is_file() and not (options.is_train and options.delete_log and not options.resume):
-        config = cli.read_config(Config, saved)
-    elif options.mode in PRESETS:
-        config = preset(options.mode)
-    elif not options.is_train and (options.ckpt_abs_name or options.baseline):
-        config = preset(of_data)
-    else:
-        raise cli.UsageError(f"--mode {options.mode} has no saved config: add --config, one of {', '.join(PRESETS)}")
-    config = cli.settle(config, options)
+    of_mode = options.mode if options.mode in PRESETS else ""
+    without_run = not options.is_train and (options.ckpt_abs_name or options.baseline)
+    config = settings.choose(Config, options, preset, PRESETS, of_mode or (of_data if without_run else ""))
+    config = settings.settle(config, options)
     _check(options, config)
     return options, config
 
 
 def _check(options: argparse.Namespace, config: Config) -> None:
     """Refuse flags that contradict each other."""
-    actions = [f"--{name}" for name in ("is_train", "input", "export") if getattr(options, name)]
-    if len(actions) > 1:
-        raise cli.UsageError(f"{' and '.join(actions)} do not go together")
-    if options.baseline and (options.is_train or options.export):
-        raise cli.UsageError("--baseline has no network: it goes with testing and with --input")
+    cli.check_run_options(options)
     if bool(options.output) != bool(options.input or options.export):
         raise cli.UsageError("--output goes with --input and with --export, and they need it")
     if options.is_train and config.data not in TRAINING_SETS:
         raise cli.UsageError(f"--data {config.data} is for testing: train on one of {', '.join(TRAINING_SETS)}")
-    cli.check_run_options(options)
     if options.chop and options.tile:
         raise cli.UsageError("--chop and --tile both cut frames into parts: give one of them")
-    if options.fps and not options.input:
-        raise cli.UsageError("--fps goes with --input")
-    if options.fps is not None and options.fps <= 0:
-        raise cli.UsageError(f"--fps {options.fps}: expected a positive number, such as 60 or 60000/1001")
-    if options.export_size and not options.export:
-        raise cli.UsageError("--export_size goes with --export onnx")
-    if options.export_size and not re.fullmatch(r"\d+x\d+", options.export_size):
-        raise cli.UsageError(f"--export_size {options.export_size}: expected WxH, such as 180x144")

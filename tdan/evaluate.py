@@ -13,21 +13,22 @@ from torch import Tensor
 from tqdm import tqdm
 
 from common.checkpoints.published import entries
-from common.degrade.low_resolution import TITLES, Match, identify, make_low
+from common.degrade.low_resolution import TITLES, Match, identify
 from common.degrade.matlab_imresize import imresize
 from common.media.flow_color import flow_to_image
-from common.media.frame_windows import neighbour_indices
-from common.media.image import to_uint8, write_image
+from common.media.image import read_image, to_uint8, write_image
 from common.ops.autocast import autocast
 from common.scoring import score_frames
+from common.scoring.evaluation import Evaluation
 from common.scoring.protocols import TDAN as PROTOCOLS
 from common.scoring.protocols import Protocol
 from common.scoring.score_frames import Cache, Score
-from common.training import distributed, run_log
+from common.training import distributed
 from tdan.checkpoints import load
 from tdan.config import PADDING, PRESETS, Config
 from tdan.model import MIDDLE, NEIGHBOURS, TDAN, WINDOW
-from tdan.sets import SETS, Clip, find_clips, read_low, read_truth
+from tdan.samples import Sample, Window, read_truth, scored_samples
+from tdan.sets import SETS, Clip, find_clips
 from tdan.stream import Enhancer
 
 PICTURES = 16  # frames that are shown
@@ -35,18 +36,6 @@ ERROR_GAIN = 4  # of the pictures of errors: white is 64 levels or more
 BASELINE = "baseline"  # what results.csv calls the result without a network
 LOOKED_AT = 32  # clips at most whose files are compared with what degradations make
 HABITS = {"bi": ("bi", "bi_uint8"), "bd": ("bd",)}  # what a set's files may be, by its degradation
-
-
-class Sample(NamedTuple):
-    """A frame that is scored: its clip, and its number there."""
-
-    clip: Clip
-    middle: int
-
-    @property
-    def name(self) -> str:
-        """Of the clip, and of the frame's file."""
-        return f"{self.clip.name}/{self.clip.truths[self.middle].stem}"
 
 
 class Item(NamedTuple):
@@ -57,11 +46,6 @@ class Item(NamedTuple):
     window: list[int]
     lows: list[np.ndarray]
     truth: np.ndarray
-
-
-def scored_samples(clips: list[Clip]) -> list[Sample]:
-    """All frames that are scored, in the order of the clips."""
-    return [Sample(clip, middle) for clip in clips for middle in clip.middles]
 
 
 def read_item(sample: Sample, number: int, *, scale: int, padding: str, least: int, cache: Cache) -> Item:
@@ -79,28 +63,11 @@ def read_item(sample: Sample, number: int, *, scale: int, padding: str, least: i
         ValueError: a file is missing or broken, or sizes do not fit.
     """
     clip, middle = sample
-
-    def truth(k: int) -> np.ndarray:
-        return cache.get((clip.name, k, "truth"), lambda: read_truth(clip, k, scale))
-
-    def low(k: int) -> np.ndarray:
-        if clip.lows:
-            return cache.get((clip.name, k, "low"), lambda: read_low(clip, k, scale))
-        return cache.get((clip.name, k, "low"), lambda: make_low(truth(k), clip.degradation, scale=scale))
-
-    window = neighbour_indices(middle, WINDOW, len(clip.truths), padding=padding)
-    lows, target = [low(k) for k in window], truth(middle)
-    height, width = target.shape[:2]
+    window = Window(clip, middle, scale, padding, cache.get)
+    height, width = window.truth.shape[:2]
     if min(height, width) < least:
         raise ValueError(f"{clip.truths[middle]}: {width}x{height} pixels; expected {least} or more a side")
-    for k, frame in zip(window, lows, strict=True):
-        (h, w), path = frame.shape[:2], (clip.lows or clip.truths)[k]
-        if (scale * h, scale * w) != (height, width):
-            raise ValueError(
-                f"{path}: {w}x{h} pixels at low resolution, but {width // scale}x{height // scale} was expected, as of "
-                f"{clip.truths[middle]}"
-            )
-    return Item(number, clip, window, lows, target)
+    return Item(number, clip, window.numbers, window.lows(), window.truth)
 
 
 def low_lines(clips: list[Clip], data: str, scale: int) -> list[str]:
@@ -130,7 +97,7 @@ def low_lines(clips: list[Clip], data: str, scale: int) -> list[str]:
 
 def _identify(clip: Clip, scale: int) -> Match:
     """What made a clip's first low-resolution frame."""
-    low, truth = read_low(clip, 0, scale), read_truth(clip, 0, scale)
+    low, truth = read_image(clip.lows[0]), read_truth(clip, 0, scale)
     try:
         return identify(low, truth, scale=scale, first=HABITS[clip.degradation])
     except ValueError as error:
@@ -245,13 +212,10 @@ def write_pictures(folder: Path, item: Item, outputs: dict[str, np.ndarray], sca
 
 def evaluate(options, config: Config) -> int:
     """Evaluate by the command line's options and the settings; returns the exit code."""
-    processes = distributed.start(options.dist, options.device)
-    try:
+    with distributed.joined(options) as processes:
         network, path = load(options, config, processes.device)
         _evaluate(network, path, options, config, processes)
-        return 0
-    finally:
-        distributed.stop()
+    return 0
 
 
 def _evaluate(network: TDAN | None, path: Path | None, options, config: Config, processes) -> None:
@@ -260,41 +224,27 @@ def _evaluate(network: TDAN | None, path: Path | None, options, config: Config, 
     samples = scored_samples(clips)
     asked = dict.fromkeys(options.protocol or (p.name for p in PROTOCOLS.values() if data in p.sets))
     protocols = [PROTOCOLS[name] for name in asked]
-    name = path.stem if path else BASELINE
-    results = Path(options.log_root, config.project, config.mode, "result", name)
-    folder = processes.broadcast(run_log.new_folder(results / data) if processes.is_main else None)
+    evaluation = Evaluation(options, config, path.stem if path else BASELINE, processes)
     enhancer = None
     if network:
         parts = {"tile": options.tile or 0, "chop": options.chop, "flips": options.flips}
         enhancer = Enhancer(network, amp=config.amp, **parts)
-    found, error = {}, None
-    try:
+
+    def compute() -> dict[str, list[Score]]:
         if processes.is_main:
             print("\n".join(low_lines(clips, data, config.scale)), flush=True)
-        pictures = folder if config.save_sample else None
-        found = run_protocols(enhancer, samples, protocols, config, processes, options.padding or PADDING, pictures)
-    except ValueError as fault:
-        error = fault
-    everyone = processes.gather((found, error))  # an error of one process would leave the others waiting here
-    for _, error in everyone:
-        if error:
-            raise error
-    if not processes.is_main:
-        return
+        pictures = evaluation.folder if config.save_sample else None
+        return run_protocols(enhancer, samples, protocols, config, processes, options.padding or PADDING, pictures)
+
+    found = evaluation.gather(compute)
+    row, part = row_name(network, path, config), missing_part(data, clips)
     for protocol in protocols:
-        joined = [score for part, _ in everyone for score in part[protocol.name]]  # shares follow each other
-        means = score_frames.mean(protocol, joined)
-        lines = score_lines(protocol, joined, samples)
-        lines.append(score_frames.total(f"{name}|{data}", protocol.name, [score.values for score in joined], means))
-        for place in (results, folder):
-            (place / f"score_{data}_{protocol.name}.txt").write_text("\n".join(lines) + "\n")
-        print(lines[-1])
-        beside = score_frames.published("tdan", row_name(network, path, config), data, protocol.name, means)
-        if beside:
-            part = missing_part(data, clips)
-            print(f"  {beside}" + (f"; not the same set, here are {part}" if part else ""))
-    more = f" and pictures of the first {min(PICTURES, len(samples))} frames" if config.save_sample else ""
-    print(f"scores{more}: {folder}", flush=True)
+        scores = found[protocol.name]  # shares follow each other
+        values, means = [score.values for score in scores], score_frames.mean(protocol, scores)
+        lines = score_lines(protocol, scores, samples)
+        evaluation.tell(protocol.name, values, means, lines, paper="tdan", row=row, part=part)
+    shown = f" and pictures of the first {min(PICTURES, len(samples))} frames" if config.save_sample else ""
+    evaluation.end(shown)
 
 
 def missing_part(data: str, clips: list[Clip]) -> str:

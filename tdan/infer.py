@@ -3,21 +3,19 @@
 Every frame has one result, from the five around it; what is computed of a frame alone is computed once.
 """
 
-import signal
 import sys
 from collections.abc import Iterator
-from fractions import Fraction
 from itertools import islice
 
-import numpy as np
 import torch
-from tqdm import tqdm
 
 from common.cli import UsageError
 from common.degrade.matlab_imresize import imresize
+from common.media import own_video
 from common.media.frame_windows import neighbour_indices, windows
 from common.media.image import to_uint8
-from common.media.video_reader import FolderReader, VideoReader, open_clip, open_writer
+from common.media.own_video import Timed
+from common.media.video_reader import FolderReader, VideoReader
 from common.training.distributed import choose_device
 from common.training.sampling import to_tensor
 from tdan.checkpoints import load
@@ -25,36 +23,20 @@ from tdan.config import PADDING, Config
 from tdan.model import MIDDLE, WINDOW
 from tdan.stream import Enhancer
 
-Timed = tuple[np.ndarray, Fraction | None]  # a frame, HxWx3 uint8, and its time in seconds
-
 
 def infer(options, config: Config) -> int:
     """Run the model on --input and write --output; returns the exit code."""
     device = choose_device(options.device)
     network, _ = load(options, config, device)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends like Ctrl-C: what is written stays playable
-    reader = open_clip(options.input)
-    if reader.frame_rate and options.fps:
-        raise UsageError(f"--fps {options.fps}: {options.input} keeps its own frame rate; --fps goes with images")
+    reader = own_video.open_input(options)
+    own_video.check_rate(options, reader)
     if network is None:
         results = bicubic(reader, config.scale)
     else:
         padding = choose_padding(reader, options.padding)  # before anything is written
         parts = {"tile": options.tile or 0, "chop": options.chop, "flips": options.flips}
         results = enhance(Enhancer(network, amp=config.amp, **parts), reader, padding, device)
-    writer = open_writer(
-        options.output,
-        frame_rate=reader.frame_rate or options.fps,
-        like=reader,
-        audio_from=options.input if reader.frame_rate else None,
-        names=reader.names,
-        overwrite=options.overwrite,
-    )
-    with writer, tqdm(total=reader.num_frames, unit="frame", disable=None, file=sys.stderr) as bar:
-        for image, time in results:
-            writer.write(image, time)
-            bar.update()
-    print(f"{writer.count} frames -> {options.output}")
+    own_video.write_output(results, reader, options)
     return 0
 
 

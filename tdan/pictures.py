@@ -6,7 +6,7 @@ from torch import Tensor
 
 from common.degrade.matlab_imresize import imresize
 from common.media.flow_color import flow_to_image
-from common.training import run_log
+from common.training.sample_pictures import grid
 from tdan.model import MIDDLE
 
 
@@ -33,4 +33,4 @@ def pictures(frames: Tensor, target: Tensor, outputs: dict[str, Tensor], scale: 
         "aligned": outputs["aligned"][0],
         "motion": colours,
     }
-    return {key: run_log.grid(images) for key, images in shown.items()}
+    return {key: grid(images) for key, images in shown.items()}

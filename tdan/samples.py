@@ -1,21 +1,157 @@
-"""TDAN's training samples: crops of five low-resolution frames and of the middle true one.
+"""TDAN's samples: five low-resolution frames and the middle true one, read alike in training and in testing.
 
 Random draws depend on the seed and the sample's position in the run alone, not on the loader's workers, nor on the
 number of processes: any number of them, and any resume, gives the same samples.
 """
+
+from collections.abc import Callable, Hashable
+from functools import cache, partial
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from common.degrade.low_resolution import make_low
-from common.media.image import crop_to_multiple, read_clip, read_image
+from common.degrade.operators import downsample_bd, downsample_bi
+from common.media.frame_windows import neighbour_indices
+from common.media.image import crop_to_multiple, read_image
 from common.training.sampling import ShuffledOrder, to_tensor
-from tdan.model import MIDDLE, WINDOW
+from tdan.config import PADDING
+from tdan.model import WINDOW
 from tdan.sets import Clip
 
-MARGIN = 8  # pixels around a crop of which both degradations need at most 7
+DOWNSAMPLE = {"bi": downsample_bi, "bd": downsample_bd}  # by a set's degradation; BI rounds once
+MARGIN = 8  # pixels around a crop of which both need at most 7
+Place = tuple[tuple[int, int], tuple[int, int]]  # first and behind the last row, then column
+
+
+class Sample(NamedTuple):
+    """A frame that is scored: its clip, and its number there."""
+
+    clip: Clip
+    middle: int
+
+    @property
+    def name(self) -> str:
+        """Of the clip, and of the frame's file."""
+        return f"{self.clip.name}/{self.clip.truths[self.middle].stem}"
+
+
+def scored_samples(clips: list[Clip]) -> list[Sample]:
+    """All frames that are scored, in the order of the clips."""
+    return [Sample(clip, middle) for clip in clips for middle in clip.middles]
+
+
+def read_truth(clip: Clip, number: int, scale: int) -> np.ndarray:
+    """A true frame, HxWx3 uint8, cut (from the top left) to multiples of `scale`.
+
+    Raises:
+        ValueError: it cannot be read.
+    """
+    return crop_to_multiple(read_image(clip.truths[number]), scale)
+
+
+def read_low(
+    clip: Clip,
+    number: int,
+    scale: int,
+    place: Place | None = None,
+    truth: Callable[[int], np.ndarray] | None = None,
+    like: int | None = None,
+) -> np.ndarray:
+    """A low-resolution frame, or a part of it: the set's file, where it brings files, else made from the true frame.
+
+    Args:
+        clip: what is read.
+        number: of the frame.
+        scale: 2 or 4.
+        place: of the part, low-resolution pixels; None: all of it.
+        truth: gives true frames by their numbers; None: reads them.
+        like: number of a true frame that it must fit.
+
+    Returns:
+        hxwx3 uint8; a part has the bits that it has in the whole.
+
+    Raises:
+        ValueError: it cannot be read, or does not fit.
+    """
+    truth = truth or partial(read_truth, clip, scale=scale)
+    frame = read_image(clip.lows[number]) if clip.lows else truth(number)
+    height, width = (length // (1 if clip.lows else scale) for length in frame.shape[:2])
+    if like is not None:
+        h, w = (length // scale for length in truth(like).shape[:2])
+        if (height, width) != (h, w):
+            raise ValueError(
+                f"{(clip.lows or clip.truths)[number]}: {width}x{height} pixels at low resolution, but {w}x{h} was "
+                f"expected, as of {clip.truths[like]}"
+            )
+    place = place or ((0, height), (0, width))
+    return cut(frame, place) if clip.lows else low_part(frame, place, clip.degradation, scale)
+
+
+def low_part(truth: np.ndarray, place: Place, degradation: str, scale: int) -> np.ndarray:
+    """A part of the low-resolution frame of a true one, HxWx3 uint8, as it would be cut out of the whole."""
+    wide, inner = [], []
+    for (start, stop), length in zip(place, truth.shape[:2], strict=True):
+        first = max(scale * start - MARGIN, 0)
+        wide.append((first, min(scale * stop + MARGIN, length)))
+        inner.append((start - first // scale, stop - first // scale))
+    return cut(DOWNSAMPLE[degradation](cut(truth, wide), scale=scale), inner)
+
+
+def cut(image: np.ndarray, place: Place) -> np.ndarray:
+    """A part of an image."""
+    return image[tuple(slice(*side) for side in place)]
+
+
+class Window:
+    """Five frames of a clip, each read when it is needed.
+
+    Args:
+        clip: what is read.
+        middle: number of the true frame.
+        scale: of the low-resolution frames.
+        padding: which frames stand for those beyond a clip's ends, see `common.media.frame_windows`.
+        recall: gives what it knows by a key, else what a function makes: for windows that share frames.
+
+    Attributes:
+        numbers: of the five in the clip.
+        truth: the true middle frame, HxWx3 uint8, cut (from the top left) to multiples of `scale`.
+        size: height and width of the low-resolution frames.
+
+    Raises:
+        ValueError: a file is missing or broken, or the clip is too short.
+    """
+
+    def __init__(
+        self,
+        clip: Clip,
+        middle: int,
+        scale: int,
+        padding: str = PADDING,
+        recall: Callable[[Hashable, Callable[[], np.ndarray]], np.ndarray] = lambda _, make: make(),
+    ):
+        self.clip, self.middle, self.scale, self.recall = clip, middle, scale, recall
+        self.numbers = neighbour_indices(middle, WINDOW, len(clip.truths), padding=padding)
+        self._true = cache(lambda number: recall((clip.name, number), partial(read_truth, clip, number, scale)))
+        self.truth = self._true(middle)
+        self.size = self.truth.shape[0] // scale, self.truth.shape[1] // scale
+
+    def lows(self, place: Place | None = None) -> list[np.ndarray]:
+        """The low-resolution frames, hxwx3 uint8, or that part of them.
+
+        Raises:
+            ValueError: a file is missing or broken, or does not fit the true middle frame.
+        """
+        clip, scale = self.clip, self.scale
+        return [
+            self.recall(
+                (clip.name, number, self.size, place),
+                partial(read_low, clip, number, scale, place, self._true, self.middle),
+            )
+            for number in self.numbers
+        ]
 
 
 def turn(images: list[np.ndarray], rng: np.random.Generator) -> list[np.ndarray]:
@@ -28,23 +164,6 @@ def turn(images: list[np.ndarray], rng: np.random.Generator) -> list[np.ndarray]
         return image.swapaxes(0, 1) if transposed else image
 
     return [change(image) for image in images]
-
-
-def make_lows(truths: list[np.ndarray], place: tuple[slice, slice], degradation: str, scale: int) -> list[np.ndarray]:
-    """Low-resolution crops as they would be cut out of whole low-resolution frames, to the last bit.
-
-    Args:
-        truths: HxWx3 uint8, H and W multiples of `scale`.
-        place: rows and columns of the crop, low-resolution pixels.
-        degradation: one of `sets.DEGRADATIONS`.
-        scale: 2 or 4.
-    """
-    wide, inner = [], []
-    for side, length in zip(place, truths[0].shape[:2], strict=True):
-        first = max(scale * side.start - MARGIN, 0)
-        wide.append(slice(first, min(scale * side.stop + MARGIN, length)))
-        inner.append(slice(side.start - first // scale, side.stop - first // scale))
-    return [make_low(truth[tuple(wide)], degradation, scale=scale)[tuple(inner)] for truth in truths]
 
 
 class TrainingSamples(Dataset):
@@ -64,33 +183,15 @@ class TrainingSamples(Dataset):
     def __getitem__(self, position: int) -> dict[str, Tensor]:
         config, clip = self.config, self.clips[self.order(position)]
         rng = np.random.default_rng((config.manual_seed, position))
-        scale, side = config.scale, config.crop
-        middle = clip.middles[rng.integers(len(clip.middles))]
-        window = slice(middle - WINDOW // 2, middle + WINDOW // 2 + 1)
-        if clip.lows:
-            lows, truths = read_clip(clip.lows[window]), []
-            target = crop_to_multiple(read_image(clip.truths[middle]), scale)
-            height, width = lows[0].shape[:2]
-            if target.shape[:2] != (scale * height, scale * width):
-                raise ValueError(
-                    f"{clip.lows[middle]}: {width}x{height}, expected 1/{scale} of {target.shape[1]}x"
-                    f"{target.shape[0]}, the size of {clip.truths[middle]}"
-                )
-        else:
-            truths = [crop_to_multiple(image, scale) for image in read_clip(clip.truths[window])]
-            target = truths[MIDDLE]
-            height, width = (length // scale for length in target.shape[:2])
+        window = Window(clip, clip.middles[rng.integers(len(clip.middles))], config.scale)
+        (height, width), side = window.size, config.crop
         if min(height, width) < side:
             raise ValueError(
-                f"{clip.truths[middle]}: {width}x{height} low-resolution pixels are smaller than the crop of {side}; "
-                "use a smaller --set crop="
+                f"{clip.truths[window.middle]}: {width}x{height} low-resolution pixels are smaller than the crop of "
+                f"{side}; use a smaller --set crop="
             )
-        top, left = (int(rng.integers(length - side + 1)) for length in (height, width))
-        place = slice(top, top + side), slice(left, left + side)
-        if clip.lows:
-            lows = [low[place] for low in lows]
-        else:
-            lows = make_lows(truths, place, clip.degradation, scale)
-        images = [*lows, target[tuple(slice(scale * part.start, scale * part.stop) for part in place)]]
+        top, left = (int(rng.integers(length - side + 1)) for length in window.size)
+        place = (top, top + side), (left, left + side)
+        images = [*window.lows(place), cut(window.truth, config.scale * np.array(place))]
         *lows, target = turn(images, rng) if config.flip else images
         return {"frames": torch.stack([to_tensor(low) for low in lows]), "target": to_tensor(target)}

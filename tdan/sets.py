@@ -1,16 +1,12 @@
 """What training and evaluation read: the data sets as they lie on disk, as lists of clips.
 
-A low-resolution frame is made from the true one when it is read, unless the set brings it as a file. Nothing is opened
-here but lists: a file that is missing or broken is named when it is read.
+Nothing is opened here but lists: a file that is missing or broken is named when it is read.
 """
 
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
-from common.degrade.low_resolution import make_low
-from common.media.image import crop_to_multiple, list_frames, read_image
+from common.media.image import list_frames
 from common.sets.vimeo90k import list_clips
 from tdan.model import WINDOW
 
@@ -100,26 +96,6 @@ def find_clips(data_root: str | Path, data: str, split: str, *, scale: int = 4, 
     if not clips:
         raise ValueError(f"{root}: holds no clip of {data} ({split}); expected the layout of datasets/README.md")
     return clips
-
-
-def read_truth(clip: Clip, number: int, scale: int) -> np.ndarray:
-    """A true frame, HxWx3 uint8, cut (from the top left) to multiples of `scale`.
-
-    Raises:
-        ValueError: it cannot be read.
-    """
-    return crop_to_multiple(read_image(clip.truths[number]), scale)
-
-
-def read_low(clip: Clip, number: int, scale: int) -> np.ndarray:
-    """A low-resolution frame, H/scale x W/scale x 3 uint8, from its file or made from the true one.
-
-    Raises:
-        ValueError: it cannot be read.
-    """
-    if clip.lows:
-        return read_image(clip.lows[number])
-    return make_low(read_image(clip.truths[number]), clip.degradation, scale=scale)
 
 
 def _septuplets(root: Path, split: str, degradation: str, lows: Path | None) -> list[Clip]:

@@ -1,4 +1,4 @@
-"""What is TDAN's own in measuring its rows of results.csv; see common/tables/run_row.py.
+"""What is TDAN's own in measuring its rows of results.csv; see common/tables/measurement.py.
 
 A row on clips that the project makes names the preset of its degradation also where it has no weights.
 

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from common.ops import complexity
+from common.papers import PAPERS
 from tests.helpers.web import serve
 
 # Runs are compared bit for bit with runs in other processes, and sums depend on the number of threads.
@@ -20,6 +21,11 @@ HERE = Path(__file__).parent
 
 def pytest_addoption(parser):
     parser.addoption("--goldens", default=str(HERE / "goldens"), help="folder of reference cases")
+
+
+def pytest_configure(config):
+    own = "|".join(("common", *PAPERS))
+    config.addinivalue_line("filterwarnings", f"error::UserWarning:({own}).*")  # a warning of ours is a fault
 
 
 def pytest_collection_modifyitems(items):

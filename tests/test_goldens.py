@@ -1,31 +1,14 @@
 """Every reference case under a folder of cases: `pytest tests/test_goldens.py --goldens DIR`."""
 
+import importlib
 from pathlib import Path
 
-from tests.golden_cases import common as golden_common
-from tests.golden_cases import ifrnet as golden_ifrnet
-from tests.golden_cases import ifrnet_metrics as golden_ifrnet_metrics
-from tests.golden_cases import ifrnet_teacher as golden_ifrnet_teacher
-from tests.golden_cases import pvdnet as golden_pvdnet
-from tests.golden_cases import qpwcnet as golden_qpwcnet
-from tests.golden_cases import qpwcnet_ops as golden_qpwcnet_ops
-from tests.golden_cases import qpwcnet_pwcnet as golden_qpwcnet_pwcnet
-from tests.golden_cases import tdan as golden_tdan
-from tests.golden_cases import toflow as golden_toflow
 from tests.helpers.golden import Case
 
-HANDLERS = (
-    golden_common.HANDLERS
-    | golden_ifrnet.HANDLERS
-    | golden_ifrnet_metrics.HANDLERS
-    | golden_ifrnet_teacher.HANDLERS
-    | golden_pvdnet.HANDLERS
-    | golden_qpwcnet.HANDLERS
-    | golden_qpwcnet_ops.HANDLERS
-    | golden_qpwcnet_pwcnet.HANDLERS
-    | golden_tdan.HANDLERS
-    | golden_toflow.HANDLERS
-)
+MODULES = sorted((Path(__file__).parent / "golden_cases").glob("*.py"))
+HANDLERS = {}  # kind of a case -> what computes and compares it
+for module in MODULES:
+    HANDLERS |= importlib.import_module(f"tests.golden_cases.{module.stem}").HANDLERS
 
 
 def pytest_generate_tests(metafunc):
@@ -38,6 +21,6 @@ def pytest_generate_tests(metafunc):
 def test_golden(folder):
     case = Case.load(folder)
     kind = case.meta["kind"]
-    assert kind in HANDLERS, f"nothing implements the kind {kind}"
+    assert kind in HANDLERS, f"no module of tests/golden_cases implements the kind {kind}"
     HANDLERS[kind](case)
     assert not case.unchecked(), f"never compared: {sorted(case.unchecked())}"

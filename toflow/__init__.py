@@ -1,1 +1,1 @@
-"""TOFlow (IJCV 2019): interpolation, denoising, deblocking and super-resolution by task-oriented flow."""
+"""TOFlow: Video Enhancement with Task-Oriented Flow, IJCV 2019."""

@@ -1,4 +1,4 @@
-"""What is TOFlow's own in measuring its rows of results.csv; see common/tables/run_row.py.
+"""What is TOFlow's own in measuring its rows of results.csv; see common/tables/measurement.py.
 
 A row on clips that the project makes names the preset of its task also where it has no weights.
 

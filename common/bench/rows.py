@@ -33,8 +33,8 @@ from pathlib import Path
 import torch
 
 from common.bench.measure import LAYOUTS, MODES, TYPES, measure
+from common.papers import PAPERS, ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 BUSY = 1.15  # a larger spread is reported
 _KEY = ("paper", "network", "mode", "layout", "dtype", "device", "threads", "size")  # what a row is the only one of
 
@@ -111,7 +111,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         has_bf16 = args.device != "cpu" or torch.ops.mkldnn._is_mkldnn_bf16_supported()
         args.types = list(TYPES) if has_bf16 else ["float32"]
     if not args.paper:
-        args.paper = sorted(path.parent.name for path in ROOT.glob("*/bench.py") if path.parent != ROOT / "common")
+        args.paper = list(PAPERS)
     if args.quick:
         args.size, args.repeats = "64x64", 1
     elif not args.output:

@@ -19,9 +19,7 @@ from pathlib import Path
 
 from common import cli
 from common.checkpoints import checkpoint_file, download
-
-ROOT = Path(__file__).resolve().parents[2]
-PAPERS = tuple(path.parent.name for path in sorted(ROOT.glob("*/checkpoints.json")))
+from common.papers import PAPERS, ROOT
 
 
 @dataclass(frozen=True)
@@ -41,6 +39,7 @@ class Entry:
         source: whose they are: a page.
         archive: the addresses give a zip that holds it.
         page: where to get it by hand; "": at `source`.
+        mode: name of the runs that take it unasked, where others are of the same preset; "": any.
     """
 
     paper: str
@@ -55,6 +54,7 @@ class Entry:
     source: str
     archive: bool = False
     page: str = ""
+    mode: str = ""
 
     @property
     def key(self) -> str:

@@ -135,7 +135,8 @@ def find_weights(options, config, paper: str) -> Path:
     manager = CheckpointManager(folder, config.mode, config.max_ckpt_num)
     asked = options.ckpt_name or options.ckpt_abs_name or options.ckpt_epoch is not None or options.ckpt_sc
     if not asked and not manager.lines():
-        files = [Path("ckpt", entry.file) for entry in entries(paper) if entry.config == config.config]
+        fit = [e for e in entries(paper) if e.config == config.config and e.mode in ("", config.mode)]
+        files = [Path("ckpt", entry.file) for entry in fit]
         here = [path for path in files if path.is_file()]
         if not here:
             where = ""

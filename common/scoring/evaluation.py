@@ -18,14 +18,15 @@ class Evaluation:
         name: of the weights, or of what stands for a network.
         processes: this one among all.
         data: of the set, if it is not the settings'.
+        place: folder in the run folder.
 
     Attributes:
         folder: of this evaluation, named by set and minute: for pictures and score files.
     """
 
-    def __init__(self, options, config, name: str, processes: Processes, data: str = ""):
+    def __init__(self, options, config, name: str, processes: Processes, data: str = "", place: str = "result"):
         self.name, self.data, self.processes = name, data or config.data, processes
-        self.of_weights = Path(options.log_root, config.project, config.mode, "result", name)
+        self.of_weights = Path(options.log_root, config.project, config.mode, place, name)
         self.folder = processes.broadcast(new_folder(self.of_weights / self.data) if processes.is_main else None)
 
     def gather(self, compute: Callable[[], dict[str, list]]) -> dict[str, list]:

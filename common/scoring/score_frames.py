@@ -1,11 +1,9 @@
 """Evaluation, what is the same in several papers: frames read ahead, scores, and the lines that tell them."""
 
-import re
 from collections import OrderedDict, deque
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import groupby
-from pathlib import Path
 from threading import Lock
 from typing import NamedTuple, TypeVar
 
@@ -17,7 +15,6 @@ from common.scoring.protocols import InterpolationProtocol, Protocol
 from common.tables.results_csv import read
 from common.training.distributed import Processes
 
-MANY = 64  # samples, from which on their folders are told in their place
 SMALLEST = 11  # pixels a side: the window of most SSIM
 T = TypeVar("T")
 
@@ -166,7 +163,7 @@ def text(values: dict[str, float]) -> str:
 
 
 def total(label: str, protocol: str, values: list[dict[str, float]], means: dict[str, float]) -> str:
-    """The line that ends an evaluation, which `totals` reads.
+    """The line that ends an evaluation, which `common/tables/score_lines.py` reads.
 
     Args:
         label: what was scored on what.
@@ -177,71 +174,6 @@ def total(label: str, protocol: str, values: list[dict[str, float]], means: dict
     equal = sum(value.get("PSNR") == np.inf for value in values)
     more = f", {equal} of them equal to the truth" if equal else ""
     return f"[TOTAL {label}] {text(means)} {len(values)} frames, protocol {protocol}{more}"
-
-
-def totals(lines: list[str]) -> dict[tuple[str, str], tuple[str, str]]:
-    """{(protocol, metric): (value, frames)} of the lines that an evaluation prints."""
-    values = {}
-    for line in lines:
-        found = re.match(r"\[TOTAL [^]]*\] (.*) (\d+) frames, protocol (\w+)", line)
-        for metric, value in re.findall(r"([\w-]+): (\S+)", found[1]) if found else ():
-            values[found[3], metric] = (value, found[2])
-    return values
-
-
-def result_folder(lines: list[str]) -> Path:
-    """Where an evaluation that printed these lines wrote its score files.
-
-    Raises:
-        ValueError: it does not say.
-    """
-    for line in reversed(lines):
-        found = re.match(r"(?:pictures and )?scores[^:]*: (.+)", line)
-        if found:
-            return Path(found[1])
-    raise ValueError("the evaluation wrote no scores")
-
-
-def clip_means(folder: Path, protocols: Iterable[str]) -> dict[str, dict[str, dict[str, float]]]:
-    """Means of single clips, from the score files of an evaluation.
-
-    A file that has no lines of means tells its samples in their place: each, or where they are many, by their folder.
-
-    Args:
-        folder: of the score files.
-        protocols: by which was scored; a file whose name ends with none of them is of the first one.
-
-    Returns:
-        Protocol -> clip -> metric -> value, and "frames" -> how many.
-    """
-    found = {}
-    for path in sorted(folder.glob("score_*.txt")):
-        named = [name for name in protocols if path.stem.endswith(f"_{name}")]
-        protocol = max(named, key=len) if named else next(iter(protocols))
-        clips, samples = {}, {}
-        for line in path.read_text().splitlines():
-            values = {metric: float(value) for metric, value in re.findall(r"([\w-]+): (-?[\d.]+|inf)", line)}
-            mean = re.match(r"\[MEAN (?:EVAL )?(?:[^]|]*\|)*([^]|]*)\]", line)
-            frame = re.match(r"(?!\[)(\S+) ", line)
-            if mean:
-                count = re.search(r" (\d+) frames$", line)
-                clips[mean[1]] = values | {"frames": int(count[1]) if count else 0}
-            elif frame:
-                samples.setdefault(frame[1], []).append(values)
-        found[protocol] = clips or _by_clip(samples)
-    return found
-
-
-def _by_clip(samples: dict[str, list[dict[str, float]]]) -> dict[str, dict[str, float]]:
-    """Means of each sample's frames, or of those of its folder."""
-    groups: dict[str, list[dict[str, float]]] = {}
-    for name, values in samples.items():
-        groups.setdefault(name if len(samples) <= MANY else name.split("/")[0], []).extend(values)
-    return {
-        name: {metric: float(np.mean([value[metric] for value in values])) for metric in values[0]}
-        | {"frames": len(values)}
-        for name, values in groups.items()
-    }
 
 
 def published(paper: str, config: str, data: str, protocol: str, means: dict[str, float]) -> str:

@@ -1,1 +1,1 @@
-"""Tables: results.csv, one run of a row, all rows measured, the report page, README pictures."""
+"""Tables: the rows of results.csv, measured, recorded, and shown in the report and in the READMEs."""

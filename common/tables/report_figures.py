@@ -17,7 +17,6 @@ from common.media.flow_color import flow_to_image
 from common.media.image import read_image
 from common.tables import results_csv
 
-LOWER = ("EPE", "Fl-all", "IE", "MAE")  # metrics that are better when lower
 SHOWN = 384  # pixels: smaller pictures are enlarged to this width at least
 LOSSLESS = 192 * 128  # pixels: pictures up to this size are kept as PNG
 MOST_CLIPS, MOST_POINTS = 64, 400
@@ -115,7 +114,7 @@ def clips(protocol: str, scores: dict[str, dict]) -> str:
     for metric in metrics:
         order = sorted(
             (clip for clip in scores if not math.isnan(scores[clip].get(metric, math.nan))),
-            key=lambda clip: scores[clip][metric] * (-1 if metric in LOWER else 1),
+            key=lambda clip: scores[clip][metric] * (-1 if metric in results_csv.LOWER else 1),
         )
         if order and scores[order[0]][metric] != scores[order[-1]][metric]:
             ends[metric] = order[0], order[-1]

@@ -12,19 +12,10 @@ from pathlib import Path
 from common.atomic import write_bytes
 from common.tables import report_figures as figures
 from common.tables import results_csv
+from common.tables.measurement import Measurement, of_row
 from common.tables.report_style import CSS, SCRIPT
-from common.tables.run_row import Run, of_row
+from common.tables.results_csv import DASH, LOWER, status
 
-TITLES = {
-    "toflow": ("TOFlow", "Video Enhancement with Task-Oriented Flow, IJCV 2019"),
-    "tdan": ("TDAN", "Temporally-Deformable Alignment Network, CVPR 2020"),
-    "ifrnet": ("IFRNet", "Intermediate Feature Refine Network, CVPR 2022"),
-    "qpwcnet": ("QPWCNet", "PWC-Net, interpolation pretraining, quantisation"),
-    "pvdnet": (
-        "PVDNet",
-        "Recurrent Video Deblurring with Blur-Invariant Motion Estimation and Pixel Volumes, TOG 2021",
-    ),
-}
 GROUP = ("table", "method", "configuration", "data", "clip", "protocol")
 PROVENANCE = (
     "source", "frames", "checkpoint", "sha256", "command", "commit", "versions", "device", "precision", "date",
@@ -34,7 +25,6 @@ MOST_BYTES = 8_000_000  # of the page
 WIDTHS = (480, 320, 200, 0)  # of its pictures, pixels: the first with which it is small enough; 0 leaves them out
 MOST_SAMPLES = 2  # of an evaluation
 WHEEL = "<!--wheel-->"  # where the legend of flow colours may stand; escaped text never holds it
-DASH = results_csv.DASH
 
 
 def write(
@@ -48,7 +38,7 @@ def write(
 
     Args:
         folder: where; made if it is not there.
-        rows: paper -> rows of its results.csv, with `tables.COLUMNS`; what is not known is empty, shown as a dash.
+        rows: paper -> rows of its results.csv, with `results_csv.COLUMNS`; what is not known is empty, shown as a dash.
         outcomes: evaluations: "paper", "method", "configuration", "data", "checkpoint", "tier", "seconds", "command",
             "clips" {protocol: {clip: {"frames": int, metric: float}}}, "pictures" [{label: file} a sample; the
             first two labels are compared], "curves" (a metrics.jsonl, or ""). A picture or a line that cannot be
@@ -59,7 +49,7 @@ def write(
     papers = list(dict.fromkeys([*rows, *missing, *(outcome["paper"] for outcome in outcomes)]))
     own = {paper: [outcome for outcome in outcomes if outcome["paper"] == paper] for paper in papers}
     head = "\n".join(f"- {name}: {value}" for name, value in facts.items())
-    parts = [f"## {_title(paper)}\n\n{results_csv.markdown(rows.get(paper, []))}" for paper in papers]
+    parts = [f"## {results_csv.title(paper)[0]}\n\n{results_csv.markdown(rows.get(paper, []))}" for paper in papers]
     everything = {
         paper: {
             "rows": rows.get(paper, []),
@@ -87,24 +77,21 @@ def _finite(value):
     return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _title(paper: str) -> str:
-    return TITLES.get(paper, (paper, ""))[0]
-
-
 def _page(papers: list[str], rows: dict, own: dict, missing: dict, facts: dict, width: int) -> str:
     """The whole page with pictures at most `width` pixels wide."""
     names = {paper: f"paper-{number}" for number, paper in enumerate(papers)}
     counts = "".join(
-        f'<tr><th scope="row"><a href="#{names[paper]}">{escape(_title(paper))}</a></th>'
+        f'<tr><th scope="row"><a href="#{names[paper]}">{escape(results_csv.title(paper)[0])}</a></th>'
         f"{_counts(rows.get(paper, []))}</tr>"
         for paper in papers
     )
     everything = [row for paper in papers for row in rows.get(paper, [])]
-    states = [_state(row) for row in everything]
-    out, measured = states.count("off"), len(states) - states.count(DASH)
+    states = [status(row) for row in everything]
+    out, missed = states.count("off"), states.count("not measured")
+    better = f", <b>{count}</b> better than that" if (count := states.count("better")) else ""
     body = "".join(
-        f'<section id="{names[paper]}"><h2>{escape(_title(paper))}</h2>'
-        f'<p class="sub">{escape(TITLES.get(paper, ("", ""))[1])}</p>'
+        f'<section id="{names[paper]}"><h2>{escape(results_csv.title(paper)[0])}</h2>'
+        f'<p class="sub">{escape(results_csv.title(paper)[1])}</p>'
         f"{_tables(rows.get(paper, []), own[paper], names[paper])}"
         f"{_outcomes(own[paper], names[paper], width)}</section>"
         for paper in papers
@@ -116,14 +103,15 @@ def _page(papers: list[str], rows: dict, own: dict, missing: dict, facts: dict, 
 <header><h1>videoref: what was measured</h1>
 <p>Reference implementations of five video papers, evaluated by the papers’ own protocols. Each number stands beside
 the one that was published or, for clips that the project makes itself, recorded.</p>
-<p class="summary"><b>{measured}</b> of {len(states)} rows measured: <b>{states.count("ok")}</b> within tolerance,
-<b{' class="bad"' if out else ""}>{out}</b> out, <b>{states.count("no tolerance")}</b> without a tolerance.
-<b>{states.count(DASH)}</b> <a href="#missing">not measured</a>.</p>
-<table class="counts"><thead><tr><th>paper</th><th>rows</th><th>measured</th><th>within</th><th>out</th>
+<p class="summary"><b>{len(states) - missed}</b> of {len(states)} rows measured: <b>{states.count("ok")}</b> within
+tolerance{better}, <b{' class="bad"' if out else ""}>{out}</b> out, <b>{states.count("no tolerance")}</b> without
+a tolerance. <b>{missed}</b> <a href="#missing">not measured</a>.</p>
+<table class="counts"><thead><tr><th>paper</th><th>rows</th><th>measured</th><th>within</th><th>better</th><th>out</th>
 <th>not measured</th></tr></thead><tbody>{counts}</tbody></table>
 <details><summary>How to read the tables</summary><p>delta: measured minus published or recorded. ok: it is not larger
-than the tolerance; off: it is. A dash: not known, or not measured. Higher is better, but for
-{", ".join(figures.LOWER)} lower is.</p></details>
+than the tolerance; off: it is; better: it is, to the good side, in a row that is trained here or quantised, where
+unlike processors give unlike numbers. A dash: not known, or not measured. Higher is better, but for
+{", ".join(LOWER)} lower is.</p></details>
 {_facts(facts)}</header>
 <main>{body.replace(WHEEL, figures.wheel(), 1).replace(WHEEL, "")}
 <section id="missing"><h2>Not measured</h2>{_missing(missing)}</section></main>
@@ -131,32 +119,29 @@ than the tolerance; off: it is. A dash: not known, or not measured. Higher is be
 """
 
 
-def _state(row: dict[str, str]) -> str:
-    if not row["measured"]:
-        return DASH
-    return "no tolerance" if not row["published"] or not row["tolerance"] else "off" if results_csv.off(row) else "ok"
-
-
 def _counts(rows: list[dict[str, str]]) -> str:
-    states = [_state(row) for row in rows]
-    numbers = len(states), len(states) - states.count(DASH), states.count("ok"), states.count("off"), states.count(DASH)
-    marks = ["", "", "", ' class="bad"' if states.count("off") else "", ""]
-    return "".join(f"<td{mark}>{number}</td>" for mark, number in zip(marks, numbers, strict=True))
+    states = [status(row) for row in rows]
+    numbers = {name: states.count(name) for name in ("ok", "better", "off", "not measured")}
+    cells = (len(states), len(states) - numbers["not measured"], *numbers.values())
+    marks = ["", "", "", "", ' class="bad"' if numbers["off"] else "", ""]
+    return "".join(f"<td{mark}>{number}</td>" for mark, number in zip(marks, cells, strict=True))
 
 
 def _tables(rows: list[dict[str, str]], outcomes: list[dict], name: str) -> str:
     """A paper's rows, a table for each value of the column `table`; rows of single clips are folded."""
-    links = {tuple(one[key] for key in Run._fields[1:]): f"#{name}-{number}" for number, one in enumerate(outcomes)}
+    keys = Measurement._fields[1:]
+    links = {tuple(one[key] for key in keys): f"#{name}-{number}" for number, one in enumerate(outcomes)}
     parts = []
     for title in dict.fromkeys(row["table"] for row in rows):
         whole = [row for row in rows if row["table"] == title and not row["clip"]]
         single = [row for row in rows if row["table"] == title and row["clip"]]
         parts.append(f"<h3>Table: {escape(title or DASH)}</h3>{_table(whole, links) if whole else ''}")
         if single:
-            states = [_state(row) for row in single]
+            states = [status(row) for row in single]
             out = f', <b class="bad">{states.count("off")} out</b>' if "off" in states else ""
+            measured = len(states) - states.count("not measured")
             parts.append(
-                f"<details><summary>Single clips: {len(single)} rows, {len(single) - states.count(DASH)} measured{out}"
+                f"<details><summary>Single clips: {len(single)} rows, {measured} measured{out}"
                 f"</summary>{_table(single, links)}</details>"
             )
     return "".join(parts) or "<p>No rows.</p>"
@@ -190,8 +175,8 @@ def _group(rows: list[dict[str, str]], links: dict[tuple, str]) -> str:
     )
     lines = []
     for number, row in enumerate(rows):
-        state, digits = _state(row), _digits(row)
-        mark = {"ok": "✓ ok", "off": "✗ off"}.get(state, state)
+        state, digits = status(row), _digits(row)
+        mark = {"ok": "✓ ok", "better": "✓ better", "off": "✗ off", "not measured": DASH}.get(state, state)
         delta = f"{float(row['delta']):+z.{digits}f}".replace("-", "−") if row["delta"] else DASH
         cells = (
             escape(row["metric"]), _number(row["published"], min(digits, _decimals(row["published"]))),
@@ -199,9 +184,7 @@ def _group(rows: list[dict[str, str]], links: dict[tuple, str]) -> str:
             f"±{escape(row['tolerance'])}" if row["tolerance"] else DASH, mark,
         )  # fmt: skip
         text = "".join(f"<td>{cell}</td>" for cell in cells)
-        lines.append(
-            f'<tr class="{state.replace(" ", "-").replace(DASH, "unknown")}">{"" if number else method}{text}</tr>'
-        )
+        lines.append(f'<tr class="{state.replace(" ", "-")}">{"" if number else method}{text}</tr>')
     return f"<tbody>{''.join(lines)}</tbody>"
 
 
@@ -248,7 +231,7 @@ def _missing(missing: dict[str, list[tuple[str, str]]]) -> str:
             f"<dt>{_code(why)}</dt><dd><ul>{''.join(f'<li>{escape(one)}</li>' for one in whats)}</ul></dd>"
             for why, whats in reasons.items()
         )
-        parts.append(f'<h3>{escape(_title(paper))}</h3><dl class="missing">{said}</dl>' if said else "")
+        parts.append(f'<h3>{escape(results_csv.title(paper)[0])}</h3><dl class="missing">{said}</dl>' if said else "")
     return "".join(parts) or "<p>Nothing is missing.</p>"
 
 

@@ -41,7 +41,7 @@ thead th { color: var(--soft); border-bottom: 1px solid var(--ink) }
 .rows th:nth-child(2), .rows td:nth-last-child(6) { text-align: left }
 .rows small a { margin-right: .6rem }
 .rows td:last-child { white-space: nowrap }
-.rows .ok td:last-child { color: var(--good) }
+.rows .ok td:last-child, .rows .better td:last-child { color: var(--good) }
 .rows .off td { background: var(--band) }
 .rows .off td:last-child { color: var(--bad); font-weight: 600 }
 

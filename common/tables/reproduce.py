@@ -8,14 +8,16 @@ A row of a table "embedded" is of clips that the project makes itself: without w
 with a fixed seed. What was recorded for it stands where other rows have the published number, so that a change anywhere
 in the chain leaves the tolerance. Rows are measured by the commands that a user would type, in one process, those on
 the same data one after the other, sharing what they read. What is finished is not measured again while code, versions,
-device and weights are the same. The exit code is 1 if a value leaves its tolerance, or an embedded row cannot be
-measured.
+device and weights are the same.
+
+What comes out is kept under the log root and shown in results/report.html, both ignored by git; `python -m
+common.tables record` writes it into the csv files and the READMEs. The exit code is 1 if a value leaves its tolerance,
+or an embedded row cannot be measured; what is trained here or quantised may be better by more than that, which is told.
 """
 
 import datetime
 import hashlib
 import importlib
-import json
 import sys
 import time
 from pathlib import Path
@@ -23,215 +25,156 @@ from typing import NamedTuple
 
 from tqdm import tqdm
 
-from common import cli
+from common import cli, papers
 from common.file_cache import FILES
-from common.tables import report_page, results_csv, run_row
-from common.tables.run_row import INT8, LONG, ROOT, Run
+from common.tables import measurement, report_page, results_csv
+from common.tables.measurement import LONG, Measurement
+from common.tables.outcomes import Outcomes
+from common.tables.record import fill
+from common.tables.results_csv import INT8
 
 QUICK = "embedded, quick"  # in the column `table`
 KEPT = 2 << 30  # bytes of decoded frames and weights that rows share
-USUAL = 20.0  # seconds of a run that was never measured, for the time left
+USUAL = 20.0  # seconds of what was never measured, for the time left
 BAR = "{desc} {percentage:3.0f}% |{bar}| {elapsed} gone, {remaining} left"
 
 
-class State:
-    """What was measured on this machine: a file that is written after every run.
+class Measurable(NamedTuple):
+    """What can be measured, in order; what cannot: paper -> (what, why and how to get it)."""
 
-    Args:
-        path: of the file.
-        fresh: measure and train all that is asked for anew, whatever the file says.
-    """
-
-    def __init__(self, path: Path, fresh: bool):
-        self.path, self.fresh = path, fresh
-        known = json.loads(path.read_text()) if path.is_file() else {}
-        self.outcomes: dict[str, dict] = known.get("outcomes", {})
-        self.trainings: dict[str, str] = known.get("trainings", {})  # what -> under which conditions it began
-        self.begun: set[str] = set()  # trainings of this call
-
-    def goes_on(self, training: str, version: str) -> bool:
-        """Whether a training's run folder is of this version, so that it goes on there; else it begins anew."""
-        known = self.trainings.get(training) == version and (training in self.begun or not self.fresh)
-        self.begun.add(training)
-        self.trainings[training] = version
-        self.save()
-        return known
-
-    def save(self) -> None:
-        """Write it, whole or not at all."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        part = self.path.with_suffix(".part")
-        part.write_text(json.dumps({"outcomes": self.outcomes, "trainings": self.trainings}, indent=1))
-        part.replace(self.path)
-
-
-class Plan(NamedTuple):
-    """What is to be measured, in order; what is not: paper -> (what, why and how to get it)."""
-
-    ready: list[Run]
+    ready: list[Measurement]
     missing: dict[str, list[tuple[str, str]]]
-    parts: dict[Run, set[str]]  # of runs for which only clips are here, which
+    parts: dict[Measurement, set[str]]  # where only clips of a set are here, which
 
 
-def plan(rows: dict[str, list[dict[str, str]]], options) -> Plan:
-    """Tell the runs that can be done from those that lack something.
+def measurable(rows: dict[str, list[dict[str, str]]], options) -> Measurable:
+    """Tell the measurements that can be done from those that lack something.
 
     Args:
         rows: paper -> its rows.
         options: of the command line.
     """
-    found = Plan([], {}, {})
+    found = Measurable([], {}, {})
     for paper, own in rows.items():
-        runs: dict[Run, list[dict[str, str]]] = {}
+        groups: dict[Measurement, list[dict[str, str]]] = {}
         for row in own:
-            runs.setdefault(run_row.of_row(paper, row), []).append(row)
-        for run, group in runs.items():
-            if options.quick and run.tier != QUICK:
+            groups.setdefault(measurement.of_row(paper, row), []).append(row)
+        for what, group in groups.items():
+            if options.quick and what.tier != QUICK:
                 continue
-            text, clips = run_row.lacking(run, options.data_root)
-            if run.tier == LONG and not options.long:
+            text, clips = measurement.lacking(what, options.data_root)
+            if what.tier == LONG and not options.long:
                 text, clips = "a training of minutes (add --long)", set()
             if text:
-                found.missing.setdefault(paper, []).append((f"{run.method} on {run.data}", text))
-                found.parts[run] = clips
+                found.missing.setdefault(paper, []).append((f"{what.method} on {what.data}", text))
+                found.parts[what] = clips
             if not text or any(row["clip"] in clips for row in group):
-                found.ready.append(run)
+                found.ready.append(what)
     found.ready.sort(key=_turn)
     return found
 
 
-def _turn(run: Run) -> tuple:
+def _turn(what: Measurement) -> tuple:
     """Clips made here first, in the order of the csv files; then set by set, and of one set, weights by weights."""
-    if run.data == "synthetic":
-        return (0, run.tier == LONG, run.tier != QUICK)
-    folder = importlib.import_module(f"{run.paper}.tables").folder(run.data)
-    return (1, folder, run.data, run.paper, run.checkpoint)
-
-
-def fill(rows: list[dict[str, str]], run: Run, outcome: dict, part: set[str] | None) -> list[dict[str, str]]:
-    """Write a run's numbers into its rows.
-
-    Args:
-        rows: of its paper.
-        run: what was done.
-        outcome: what came out.
-        part: the clips that are here, if not the whole set.
-
-    Returns:
-        The rows that got a number.
-
-    Raises:
-        ValueError: the evaluation did not print a row's number.
-    """
-    done = []
-    for row in rows:
-        if run_row.of_row(run.paper, row) != run or (part is not None and row["clip"] not in part):
-            continue
-        if row["clip"]:
-            values = outcome["clips"].get(row["protocol"], {}).get(row["clip"], {})
-            value, frames = values.get(row["metric"]), values.get("frames")
-        else:
-            value, frames = outcome["values"].get(f"{row['protocol']} {row['metric']}", (None, None))
-        if value is None:
-            raise ValueError(f"{run.title}: no {row['metric']} by protocol {row['protocol']} came out")
-        row |= {"measured": str(value), "frames": str(frames)} | outcome["facts"]
-        row["delta"] = f"{float(value) - float(row['published']):+.5f}" if row["published"] else ""
-        done.append(row)
-    return done
-
-
-def facts(run: Run, outcome: dict, seconds: float, device: str) -> dict[str, str]:
-    """What stands in a row beside its number."""
-    path = ROOT / "ckpt" / run.checkpoint
-    return {
-        "sha256": hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "",
-        "command": outcome["command"], "commit": run_row.commit(), "versions": run_row.versions(),
-        "device": run_row.device_name(device), "precision": "int8" if run.checkpoint == INT8 else "float32",
-        "date": datetime.date.today().isoformat(), "seconds": f"{seconds:.1f}",
-    }  # fmt: skip
+    if what.data == "synthetic":
+        return (0, what.tier == LONG, what.tier != QUICK)
+    folder = importlib.import_module(f"{what.paper}.tables").folder(what.data)
+    return (1, folder, what.data, what.paper, what.checkpoint)
 
 
 def reproduce(options) -> int:
-    """Measure what can be measured, say what is missing for the rest, write the tables and the report."""
-    rows = {paper: results_csv.read(paper) for paper in options.only or results_csv.PAPERS}
-    todo = plan(rows, options)
+    """Measure what can be measured, say what is missing for the rest, print the tables, write the report."""
+    rows = {paper: results_csv.read(paper) for paper in options.only or papers.PAPERS}
+    todo = measurable(rows, options)
     for paper, lines in todo.missing.items():
         for what, why in lines:
             print(f"{paper}: {what}: not measured, {why}")
     if options.dry_run:
-        for run in todo.ready:
-            print(f"{run.title}: would be measured")
+        for what in todo.ready:
+            print(f"{what.title}: would be measured")
         return 0
-    state = State(Path(options.log_root, "tables/state.json"), options.fresh)
-    try:
-        outcomes, off = _measure(rows, todo, state, options)
-    finally:
-        results_csv.write()  # also after Ctrl-C: what is finished is in the csv files already
+    outcomes, better, off = _measure(rows, todo, Outcomes(options.log_root, options.fresh), options)
     for paper, own in rows.items():
         print(f"\n{paper}\n{results_csv.markdown(own)}")
-    everything = {paper: results_csv.read(paper) for paper in results_csv.PAPERS}
-    head = {"commit": run_row.commit(), "versions": run_row.versions(), "device": run_row.device_name(options.device)}
-    head["date"] = datetime.date.today().isoformat()
-    report_page.write(ROOT / "results", everything, outcomes, todo.missing, head)
-    print(f"\nreport: {ROOT / 'results/report.html'}")
+    everything = {paper: rows.get(paper) or results_csv.read(paper) for paper in papers.PAPERS}
+    head = {"commit": measurement.commit(), "versions": measurement.versions()}
+    head |= {"device": measurement.device_name(options.device), "date": datetime.date.today().isoformat()}
+    report_page.write(papers.ROOT / "results", everything, outcomes, todo.missing, head)
+    print(f"\nreport: {papers.ROOT / 'results/report.html'} (make record-tables keeps what was measured)")
+    for line in better:
+        print(f"better: {line}")
     for line in off:
         print(f"off: {line}", file=sys.stderr)
     return 1 if off else 0
 
 
-def _measure(rows: dict[str, list[dict[str, str]]], todo: Plan, state: State, options) -> tuple[list[dict], list[str]]:
-    """Do what is planned; each run's rows are written when it is finished.
+def _measure(
+    rows: dict[str, list[dict[str, str]]], todo: Measurable, known: Outcomes, options
+) -> tuple[list[dict], list[str], list[str]]:
+    """Do what can be done; the numbers go into `rows`, each outcome into the file of `known` when it is there.
 
     Returns:
-        What came out of the runs, and a line for everything that is off.
+        What came out, and a line for everything that is better than expected, and for everything that is off.
     """
-    costs = {run: _cost(rows[run.paper], run) for run in todo.ready}
-    outcomes, off = [], []
+    costs = {what: _cost(rows[what.paper], what) for what in todo.ready}
+    outcomes, better, off = [], [], []
     bar = tqdm(total=round(sum(costs.values())), unit="s", desc="rows", disable=None, bar_format=BAR)
     with bar, FILES.keeping(KEPT):
-        for number, run in enumerate(todo.ready, 1):
-            left, part = sum(costs[other] for other in todo.ready[number - 1 :]) / 60, todo.parts.get(run)
-            tqdm.write(f"[{number}/{len(todo.ready)}, {left:.0f} min left] {run.title}", file=sys.stdout)
+        for number, what in enumerate(todo.ready, 1):
+            left = sum(costs[other] for other in todo.ready[number - 1 :]) / 60
+            tqdm.write(f"[{number}/{len(todo.ready)}, {left:.0f} min left] {what.title}", file=sys.stdout)
             try:
-                outcome = _outcome(run, state, options, part)
+                outcome = _outcome(what, known, options, todo.parts.get(what))
                 outcomes.append(outcome)
-                off += [_told(row) for row in fill(rows[run.paper], run, outcome, part) if results_csv.off(row)]
+                done = fill(rows[what.paper], what, outcome)
+                better += [_told(row) for row in done if results_csv.status(row) == "better"]
+                off += [_told(row) for row in done if results_csv.status(row) == "off"]
             except Exception as error:
                 if options.debug:
                     raise
-                line = f"{run.title}: {' '.join(str(error).split()) or type(error).__name__}"
+                line = f"{what.title}: {' '.join(str(error).split()) or type(error).__name__}"
                 tqdm.write(f"  not measured: {line}", file=sys.stdout)
-                todo.missing.setdefault(run.paper, []).append((f"{run.method} on {run.data}", line))
-                off += [line] if run.data == "synthetic" else []
-            results_csv.write_rows(run.paper, rows[run.paper])
-            bar.update(round(costs[run]))
-    return outcomes, off
+                todo.missing.setdefault(what.paper, []).append((f"{what.method} on {what.data}", line))
+                off += [line] if what.data == "synthetic" else []
+            bar.update(round(costs[what]))
+    return outcomes, better, off
 
 
-def _outcome(run: Run, state: State, options, part: set[str] | None) -> dict:
-    """What a run measures, or measured before under the same conditions."""
-    files = [path for path in [ROOT / "ckpt" / run.checkpoint] if path.is_file()]
-    root = "" if run.data == "synthetic" else str(Path(options.data_root).resolve())
-    where = [root, run_row.device_name(options.device), str(sorted(part or ()))]
-    key, version = " | ".join(run), " ".join([run_row.fingerprint(run.paper, *files), *where])
-    known = state.outcomes.get(key)
-    if known and known["version"] == version and not state.fresh:
+def _outcome(what: Measurement, known: Outcomes, options, part: set[str] | None) -> dict:
+    """What a measurement gives, or gave before under the same conditions."""
+    part = None if part is None else sorted(part)
+    root = "" if what.data == "synthetic" else str(Path(options.data_root).resolve())
+    place = f"{measurement.device_name(options.device)} {root}"
+    conditions = {"fingerprint": measurement.fingerprint(what), "place": place, "part": part}
+    key = " | ".join(what)
+    before = known.measured.get(key, {})
+    if not known.fresh and conditions.items() <= before.items():
         tqdm.write("  finished before (--fresh measures it again)", file=sys.stdout)
-        return known
+        return before
     began = time.perf_counter()
-    outcome = run_row.measure(run, options, state)
+    outcome = measurement.measure(what, options, known)
     seconds = time.perf_counter() - began
-    outcome |= {"facts": facts(run, outcome, seconds, options.device), "version": version, "seconds": seconds}
-    state.outcomes[key] = outcome | run._asdict()
-    state.save()
-    return state.outcomes[key]
+    outcome |= {"facts": _facts(what, outcome["command"], seconds, options.device), "seconds": seconds}
+    known.measured[key] = outcome | what._asdict() | conditions
+    known.save()
+    return known.measured[key]
 
 
-def _cost(rows: list[dict[str, str]], run: Run) -> float:
-    """Seconds that a run took where it was measured last."""
-    return next(
-        (float(row["seconds"]) for row in rows if run_row.of_row(run.paper, row) == run and row["seconds"]), USUAL
-    )
+def _facts(what: Measurement, command: str, seconds: float, device: str) -> dict[str, str]:
+    """What stands in a row beside its number."""
+    weights = measurement.weights(what)
+    return {
+        "sha256": hashlib.sha256(weights.read_bytes()).hexdigest() if weights else "",
+        "command": command, "commit": measurement.commit(), "versions": measurement.versions(),
+        "device": measurement.device_name(device), "precision": "int8" if what.checkpoint == INT8 else "float32",
+        "date": datetime.date.today().isoformat(), "seconds": f"{seconds:.1f}",
+    }  # fmt: skip
+
+
+def _cost(rows: list[dict[str, str]], what: Measurement) -> float:
+    """Seconds that it took where it was measured last."""
+    own = (row["seconds"] for row in rows if measurement.of_row(what.paper, row) == what)
+    return next((float(seconds) for seconds in own if seconds), USUAL)
 
 
 def _told(row: dict[str, str]) -> str:
@@ -246,13 +189,13 @@ def main(argv: list[str]) -> int:
     """Do what the flags say; returns the exit code."""
     parser = cli.Parser(prog="python -m common.tables.reproduce", description="Measure the rows of the tables.")
     add = parser.add_argument
-    add("--only", nargs="+", choices=results_csv.PAPERS, help="papers to measure")
+    add("--only", nargs="+", choices=papers.PAPERS, help="papers to measure")
     add("--quick", action="store_true", help="only the embedded rows of the first table: minutes")
     add("--long", action="store_true", help="also the embedded rows of trainings that take minutes each")
     add("--dry-run", "--dry_run", action="store_true", help="only say what would be measured and what is missing")
     add("--fresh", action="store_true", help="measure and train again what is finished")
-    add("--data_root", default=str(ROOT / "datasets"), help="folder of the data sets")
-    add("--log_root", default=str(ROOT / "logs"), help="folder of the run folders")
+    add("--data_root", default=str(papers.ROOT / "datasets"), help="folder of the data sets")
+    add("--log_root", default=str(papers.ROOT / "logs"), help="folder of the run folders")
     add("--device", default="auto", help="cpu, cuda or auto")
     add("--debug", action="store_true", help="show the traceback of an error")
     return reproduce(parser.parse_args(argv))

@@ -21,11 +21,8 @@ any number of processes.
 """
 
 import math
-import shutil
-import signal
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from pathlib import Path
 
 import torch
@@ -33,80 +30,37 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import Dataset
 
-from common import settings
 from common.checkpoints import checkpoint_file
-from common.cli import OneProcessError, UsageError
+from common.cli import UsageError
 from common.ops import complexity
 from common.ops.autocast import autocast
-from common.stop_request import StopRequest
-from common.training import distributed, sample_pictures
 from common.training.minimiser import Minimiser
-from common.training.run_folder import RunFolder
-from common.training.run_log import Means, RunLog
+from common.training.resumable import Resumable
+from common.training.run_log import Means
 from common.training.sampling import Batches, Positions
 
 WORKERS = 16  # at most, where thread_num does not tell
 DIGITS = {"psnr": ".3f", "ssim": ".4f", "epe": ".4f"}  # of what is printed; the rest are losses
 
 
-class Training:
-    """One training; use it in a `with` block.
+class Training(Resumable):
+    """A training whose place is its step and how many samples it has consumed; use it in a `with` block.
 
     Args:
         options: of the command line: dist, device, log_root, resume and delete_log are read.
         config: the settings.
         scalar: how a value is called in the log.
-        picture: how a sample picture is called in the log.
-        digits: of the step in the names of sample pictures.
+        names: `picture` and `digits` of `Resumable`.
 
     Attributes:
-        processes: this process among all.
-        step: optimiser steps that are done.
         position: samples of the present data set that were consumed by all processes.
-        stopped: the signal that ended the training before its last step.
     """
 
-    def __init__(
-        self, options, config, *, scalar: str = "loss/itr_{split}_{key}", picture: str = "sample/{key}", digits: int = 6
-    ):
-        self.options, self.config = options, config
-        self.scalar, self.picture, self.digits = scalar, picture, digits
-        self.step = self.position = 0
-        self.stopped: int | None = None
-        self._saved_at = None  # step of the newest state on the disk
-        self._trained = self._in_loop = False
-
-    def __enter__(self):
-        options, config = self.options, self.config
-        with ExitStack() as stack:
-            self.processes = stack.enter_context(distributed.joined(options))
-            path = Path(options.log_root, config.project, config.mode)
-            self.folder = RunFolder(path, config.mode, config.max_ckpt_num)
-            stack.enter_context(self.folder.claimed(options, self.processes))
-            self.log = RunLog(path, self.processes.is_main)
-            stack.callback(self.log.close)
-            torch.manual_seed(config.manual_seed)
-            torch.backends.cudnn.benchmark = True
-            self._stack = stack.pop_all()
-        return self
-
-    def __exit__(self, kind, error, trace):
-        self._stack.__exit__(kind, error, trace)
-        alone = self.processes.world_size == 1
-        if alone or not self._in_loop:
-            return
-        if isinstance(error, ValueError | OSError):
-            raise OneProcessError(f"process {self.processes.rank}: {error}") from error
-        if distributed.is_lost(error):
-            raise ValueError("another process has ended, and its line tells why") from error
+    def __init__(self, options, config, *, scalar: str = "loss/itr_{split}_{key}", **names):
+        super().__init__(options, config, **names)
+        self.scalar, self.position = scalar, 0
 
     # Before the first step
-
-    def share(self, samples: list, count: int = 0) -> list:
-        """This process's part of the samples; of `count` of them, evenly spread, if it is given."""
-        count = min(count or len(samples), len(samples))
-        chosen = [samples[k * len(samples) // count] for k in range(count)]
-        return chosen[self.processes.rank :: self.processes.world_size]
 
     def batch_size(self, total: int, remedy: str = "give -b") -> int:
         """Samples of a step for this process.
@@ -118,11 +72,6 @@ class Training:
         if not self.config.batch_size and total % parts:
             raise UsageError(f"a batch of {total} does not divide among {parts} processes: {remedy}")
         return self.config.batch_size or total // parts
-
-    def find_saved(self) -> bool:
-        """Whether there is a state to go on from."""
-        self._saved = self.folder.find_saved(self.options.resume, self.processes)
-        return self._saved is not None
 
     def begin(self, network: nn.Module, *, last: int, epoch: int) -> None:
         """Bring the network to its device, and it and the place back to what was saved, if anything was.
@@ -183,24 +132,18 @@ class Training:
             model_file: of the network.
             size: samples of a step for this process.
         """
-        config, processes = self.config, self.processes
+        processes, total = self.processes, self.config.total_batch
         together = size * processes.world_size
         self.log.say(
             f"{text}; {processes.world_size} x {size} samples a step on {processes.device}; "
             f"run folder {self.folder.path}"
         )
-        if together != config.total_batch:
+        if together != total:
             self.log.say(
-                f"warning: {together} samples a step instead of the preset's {config.total_batch}; the number of steps "
+                f"warning: {together} samples a step instead of the preset's {total}; the number of steps "
                 "stays, but published scores are those of the preset's"
             )
-        if processes.is_main:
-            cost = macs(), complexity.parameters(self.network)
-            self.log.text("config", settings.to_json(config))
-            self.log.say(self.folder.describe(settings.to_json(config), cost, self.step).rstrip())
-            shutil.copy(model_file, self.folder.path / model_file.name)
-        if self.step >= self.last:
-            self.log.say(f"nothing to do: step {self.last} was the last")
+        self.write_description(lambda: (macs(), complexity.parameters(self.network)), [model_file])
 
     # The loop
 
@@ -216,28 +159,14 @@ class Training:
         config, processes = self.config, self.processes
         keys = Positions(size, first=self.position, rank=processes.rank, world_size=processes.world_size)
         workers = min(size, WORKERS) if config.thread_num < 0 else config.thread_num
-        self._size, self._ends, self._means, self._began = size, last, Means(), time.time()
-        self._trained = self._in_loop = True
-        bar = self.log.progress(self.last, f"{config.mode} {label}".strip(), "step")
-        bar.update(self.step)
-        with bar, StopRequest() as stop, Batches(samples, keys, workers=workers, device=processes.device) as batches:
-            while self.step < last:
-                try:
-                    batch = next(batches)
-                except RuntimeError:  # its workers got the SIGTERM before we did
-                    if stop.signal is None or processes.world_size > 1:
-                        raise
-                    self._stop(stop.signal)
-                    return
+        self._size, self._ends, self.means, self._began = size, last, Means(), time.time()
+        with self.loop(label), Batches(samples, keys, workers=workers, device=processes.device) as batches:
+            while self.step < last and (batch := self.draw(batches)):
                 yield batch
-                bar.update()
-                bar.set_postfix(self._values, refresh=False)
                 if self.is_due(config.save_every_step):
                     self._save_last()
-                if processes.any(stop.signal is not None)[0] and self.step < self.last:
-                    self._stop(stop.signal or signal.SIGTERM)
+                if self.step < self.last and self.stop_if_asked():
                     return
-        self._in_loop = False
 
     def forward(self, *inputs):
         """The objective under the precision of `--amp`."""
@@ -250,27 +179,22 @@ class Training:
         Raises:
             FloatingPointError: the loss or its gradient is not finite; the weights are still those before the step.
         """
-        try:
-            self._values = self._minimiser.step(losses, self.rate(self.step), self._clip)
-        except FloatingPointError as error:
-            good = self.folder.last_good()
-            raise FloatingPointError(f"step {self.step + 1}: {error}; last good checkpoint: {good}") from None
-        self.step += 1
+        values = self._minimiser.step(losses, self.rate(self.step), self._clip)
         self.position += self._size * self.processes.world_size
-        self._means.add(self._values, self._size)
+        self.count(values, self._size)
 
     def is_due(self, every: int) -> bool:
         """Whether something that is done every so many steps, and at the loop's last one, is to be done now."""
         return self.step % every == 0 or self.step == self._ends
 
-    # What it tells and keeps
+    # What it tells and saves
 
     def report_means(self, where: str = "", scalar: str = "") -> None:
         """Log the losses' means over all processes since the last call, and the learning rate."""
-        means = self._means.over(self.processes, self._values)
+        means = self.means.over(self.processes, self._values)
         self.report("train", means, time.time() - self._began, where, scalar)
         self.log.scalar("train", "learning_rate", self.rate(self.step), self.step)
-        self._means, self._began = Means(), time.time()
+        self.means, self._began = Means(), time.time()
 
     def report(self, split: str, means: dict[str, float], seconds: float, where: str = "", scalar: str = "") -> None:
         """Log means of "train" or "valid" and print them.
@@ -290,45 +214,9 @@ class Training:
             f"time:{seconds:.1f} s lr:{self.rate(self.step):.5e} {parts}"
         )
 
-    def show(self, split: str, pictures: dict, number: int = 0) -> None:
-        """Save sample pictures of a step: of "train", or of "valid" with a number from 1."""
-        if self.processes.is_main:
-            prefix = f"I{self.step:0{self.digits}}" + (f"_V{number:02}" if number else "")
-            sample_pictures.save(self.folder.path / "sample" / split, prefix, pictures)
-            if number in (0, 1):  # one sample is enough for TensorBoard
-                for key, picture in pictures.items():
-                    self.log.picture(split, self.picture.format(key=key), picture, self.step)
-
-    def keep(self, score: float | None) -> None:
-        """Keep a checkpoint with its score, the higher the better; None: save only the newest state."""
-        if self.processes.is_main and score is not None:
-            state = self._state()
-            self.folder.manager.save(self.network.state_dict(), state, state["epoch"], [score])
-        self._save_last()
-        self.log.flush()
+    def _weights(self) -> dict[str, Tensor]:
+        return self.network.state_dict()
 
     def _state(self) -> dict:
-        """What a resume needs besides the weights."""
         place = {"epoch": math.ceil(self.step / self._epoch), "step": self.step, "position": self.position}
         return place | self._minimiser.state()
-
-    def _save_last(self) -> None:
-        if self.processes.is_main and self._saved_at != self.step:
-            self.folder.save_last(self.network.state_dict(), self._state())
-        self._saved_at = self.step
-
-    def _stop(self, number: int) -> None:
-        """Save where it is and tell how to go on."""
-        self.stopped = number
-        self._save_last()
-        self.log.say(
-            f"stopped after step {self.step} and saved {self.folder.last_file}; go on with the same command and -r auto"
-        )
-
-    def end(self) -> int:
-        """Tell that the training is done, if it is; returns the exit code."""
-        if self.stopped:
-            return 128 + self.stopped
-        if self._trained:
-            self.log.say(f"done: {self.step} steps; checkpoints in {self.folder.manager.folder}")
-        return 0

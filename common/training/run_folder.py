@@ -5,6 +5,7 @@ the run is stopped; the checkpoints of epochs are the `CheckpointManager`'s.
 """
 
 import os
+import re
 import shutil
 import sys
 import time
@@ -56,6 +57,17 @@ def new_folder(parent: Path) -> Path:
         folder, number = parent / f"{stamp}_{number}", number + 1
     folder.mkdir(parents=True)
     return folder
+
+
+def numbered_runs(folder: Path) -> list[str]:
+    """The runs in a folder that have numbers for names, oldest first."""
+    found = folder.iterdir() if folder.is_dir() else ()
+    return sorted((path.name for path in found if re.fullmatch(r"\d{3,}", path.name)), key=int)
+
+
+def next_run(folder: Path) -> str:
+    """The number of a new run: one more than the last, not than how many there are, so that none is met again."""
+    return f"{int((numbered_runs(folder) or ['-1'])[-1]) + 1:03d}"
 
 
 class RunFolder:

@@ -12,6 +12,7 @@ Letters: B batch, C channels, H W pixels (multiples of 4).
 """
 
 import importlib
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
@@ -113,7 +114,16 @@ class BlurInvariantFlows(nn.Module):
         return {"flow_bb": flow_bb} | sharp_flows(self.BIMNet, I_prev, I_curr, gt_prev, gt_curr)
 
 
-def load_BIMNet(BIMNet: nn.Module, path: str) -> None:
+def initialise(module: nn.Module, gain: float) -> None:
+    """Xavier weights and zero biases for every convolution."""
+    for layer in module.modules():
+        if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
+            nn.init.xavier_uniform_(layer.weight, gain)
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
+
+
+def load_BIMNet(BIMNet: nn.Module, path: str | Path) -> None:
     """Load BIMNet's weights from a file of BIMNet alone or of a whole PVDNet.
 
     Raises:

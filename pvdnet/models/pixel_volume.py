@@ -38,7 +38,7 @@ def pixel_volume(deblurred: Tensor, flow: Tensor, current: Tensor, ksize: int = 
     fallback = _gray(current)
     stride = width + 2 * pad
 
-    flow = flow.detach().float()
+    flow = flow.detach().float().nan_to_num(nan=torch.inf)  # no number, of a network that diverges: outside
     x = (torch.arange(width, device=flow.device) + flow[:, 0]).trunc()  # B H W
     y = (torch.arange(height, device=flow.device)[:, None] + flow[:, 1]).trunc()
     # Clamping keeps every index inside `source` and leaves what was outside outside.

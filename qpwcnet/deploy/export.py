@@ -14,9 +14,10 @@ from common.atomic import write_bytes
 from common.checkpoints import onnx_export as onnx_file
 from qpwcnet.checkpoints import load
 from qpwcnet.deploy import quantize, tflite
-from qpwcnet.deploy.calibration import Sample, as_floats, find_clips, split
+from qpwcnet.deploy.calibration_clips import Sample, as_floats, find_clips, split
 from qpwcnet.deploy.exported_file import Exported, open_exported
-from qpwcnet.deploy.graph import Graph
+from qpwcnet.deploy.int8_onnx import write_int8
+from qpwcnet.deploy.onnx_network import OnnxNetwork
 from qpwcnet.deploy.report import compared, latencies, left_in_float, megabytes, readable, sizes, tflite_reasons
 from qpwcnet.model import MULTIPLE, Interpolator
 from qpwcnet.pwcnet import MULTIPLE as PWC_MULTIPLE
@@ -75,11 +76,11 @@ def write_onnx(
     """Write an .onnx file, which replaces what is at `path` when it is finished and checked.
 
     Args:
-        network: on the CPU, as for `Graph`; with or without int8's rounding.
+        network: on the CPU, as for `OnnxNetwork`; with or without int8's rounding.
         task: "flow" or "interp".
         size: (H, W) of the frames.
         path: the file.
-        samples: to calibrate with and held out, see `calibration.split`; None: none, for float32 only.
+        samples: to calibrate with and held out, see `calibration_clips.split`; None: none, for float32 only.
         int8: round.
 
     Returns:
@@ -107,7 +108,7 @@ def write_onnx(
             used = {name.removeprefix(PREFIX): name for name in weights_of(floats)}
             ranges = {used[f"{name}.weight"].removesuffix(".weight"): value for name, value in ranges.items()
                       if f"{name}.weight" in used}  # fmt: skip
-            quantize.write_int8(floats, part, ranges)
+            write_int8(floats, part, ranges)
             label(part, facts | {"format": "int8"})
             report["ranges"] = "of the training" if trained else f"of {len(samples[0])} calibrating samples"
             files = {"float32": open_exported(floats), "int8": open_exported(part)}
@@ -190,7 +191,8 @@ def write_float(network: nn.Module, task: str, size: tuple[int, int], path: Path
     draw = torch.Generator().manual_seed(0)
     pairs = [onnx_file.smooth_frames(draw, 2, *size, MULTIPLE).split(1) for _ in range(2)]
     try:
-        onnx_file.trace(Graph(network, task), raw, dict(zip(("prv", "nxt"), pairs[0], strict=True)), None, OUTPUT[task])
+        inputs = dict(zip(("prv", "nxt"), pairs[0], strict=True))
+        onnx_file.trace(OnnxNetwork(network, task), raw, inputs, None, OUTPUT[task])
         settings = onnxruntime.SessionOptions()
         settings.log_severity_level = 4
         settings.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC  # for any machine

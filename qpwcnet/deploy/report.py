@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from qpwcnet.deploy.calibration import Sample, as_floats
+from qpwcnet.deploy.calibration_clips import Sample, as_floats
 from qpwcnet.deploy.exported_file import Exported
 
 RUNS = 9  # that latencies are the median of

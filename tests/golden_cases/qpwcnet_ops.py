@@ -11,7 +11,7 @@ from common.media.flow_color import color_wheel, flow_to_image
 from common.media.flow_file import read_flow, write_flow
 from common.ops.correlation import correlation
 from common.ops.warp import backward_warp
-from qpwcnet import augment, flow_ops, losses, optim
+from qpwcnet import augment, gradient_clipping, losses, original_flow_ops, schedule
 from tests.helpers.golden import Case
 
 
@@ -29,7 +29,7 @@ def agc(case: Case) -> None:
     for key in case.outputs:
         parameters[key] = case.tensor(f"param_{key}").requires_grad_()
         parameters[key].grad = case.tensor(f"grad_{key}")
-    optim.clip_gradients(parameters.values())
+    gradient_clipping.clip_gradients(parameters.values())
     for key, parameter in parameters.items():
         case.check(key, parameter.grad, rtol=case.meta["tolerance"]["rtol"])
 
@@ -89,9 +89,9 @@ def flo_format(case: Case) -> None:
 
 def flow_image(case: Case) -> None:
     atol = case.meta["tolerance"]["atol"]
-    case.check("image", flow_ops.flow_to_hsv_image(case.tensor("flow")), atol=atol)
-    case.check("zero_image", flow_ops.flow_to_hsv_image(case.tensor("zero")), atol=atol)
-    case.check("cost_flow", flow_ops.cost_volume_to_flow(case.tensor("cost_volume")), atol=atol)
+    case.check("image", original_flow_ops.flow_to_hsv_image(case.tensor("flow")), atol=atol)
+    case.check("zero_image", original_flow_ops.flow_to_hsv_image(case.tensor("zero")), atol=atol)
+    case.check("cost_flow", original_flow_ops.cost_volume_to_flow(case.tensor("cost_volume")), atol=atol)
 
 
 def training_losses(case: Case) -> None:
@@ -124,8 +124,8 @@ def mish(case: Case) -> None:
 
 def occlusion(case: Case) -> None:
     atol, flow = case.meta["tolerance"]["atol"], case.tensor("flow")
-    case.check("inverse_flow", flow_ops.inverse_flow(flow), atol=atol)
-    case.check("occlusion", flow_ops.occlusion(flow), atol=atol)
+    case.check("inverse_flow", original_flow_ops.inverse_flow(flow), atol=atol)
+    case.check("occlusion", original_flow_ops.occlusion(flow), atol=atol)
 
 
 def pwc_losses(case: Case) -> None:
@@ -150,15 +150,15 @@ def pwc_losses(case: Case) -> None:
 def schedules(case: Case) -> None:
     for name in ("piecewise", "cyclic"):
         for batch in (8, 16):
-            rates = [optim.LEARNING_RATES[name](int(step), batch) for step in case.inputs["steps"]]
+            rates = [schedule.SCHEDULES[name](int(step), batch) for step in case.inputs["steps"]]
             case.check(f"{name}_{batch}", rates, rtol=case.meta["tolerance"]["rtol"])
 
 
 def warp(case: Case) -> None:
     atol, image, flow = case.meta["tolerance"]["atol"], case.tensor("img"), case.tensor("flow")
     case.check("border", backward_warp(image, flow, padding="border"), atol=atol)
-    case.check("legacy", flow_ops.legacy_warp(image, flow), atol=atol)
-    case.check("legacy_zero_flow", flow_ops.legacy_warp(image, torch.zeros_like(flow)), atol=atol)
+    case.check("legacy", original_flow_ops.legacy_warp(image, flow), atol=atol)
+    case.check("legacy_zero_flow", original_flow_ops.legacy_warp(image, torch.zeros_like(flow)), atol=atol)
 
 
 HANDLERS = {

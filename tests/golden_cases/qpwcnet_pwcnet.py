@@ -5,7 +5,7 @@ import torch
 from common.checkpoints.checkpoint_file import load_strict
 from common.ops.correlation import correlation
 from qpwcnet.pwcnet import COSTS, INSIDE, INSIDE_OLD, LEVELS, RADIUS, PWCNet, masked_warp
-from qpwcnet.pwcnet_keys import adapt
+from qpwcnet.pwcnet_tensor_names import adapt
 from tests.helpers.golden import Case
 
 RAW = 1e-5  # tolerance of flows in units of 20 pixels where a case names only the one in pixels

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from common import cli
 from tests.helpers import warm
 
 ROOT = Path(__file__).parents[2]
@@ -39,6 +40,14 @@ def dataset_script(name: str):
         patch.setattr(sys, "path", list(sys.path))
         spec.loader.exec_module(module)
     return module
+
+
+def call(capsys, main, *argv) -> tuple[int, str, str]:
+    """A command line in this process: exit code, what was printed, what went to stderr; never a traceback."""
+    code = cli.run(main, [str(word) for word in argv])
+    out, error = capsys.readouterr()
+    assert "Traceback" not in error
+    return code, out, error
 
 
 def program(paper: str) -> str:

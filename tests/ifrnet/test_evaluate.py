@@ -16,7 +16,7 @@ from common.media.image import list_frames, read_image, write_image
 from common.scoring import score_frames
 from common.scoring.metrics import psnr, ssim
 from common.scoring.protocols import INTERPOLATION
-from common.tables import results_csv as common_tables
+from common.tables import results_csv, score_lines
 from common.training.distributed import Processes
 from ifrnet import evaluate, run, sets
 from ifrnet.config import PRESETS, parse, preset
@@ -305,7 +305,7 @@ def test_every_triplet_is_scored_once(evaluated, data_root, batch, weights):
         values = [[psnr(p, t, peak=1), ssim(p, t, kind=kind, peak=1)] for p, t in
                   ((p.permute(1, 2, 0).numpy(), t.permute(1, 2, 0).numpy()) for p, t in want.values())]  # fmt: skip
         assert np.allclose(list(found.values()), values, atol=2e-5)
-        total = score_frames.totals(out.splitlines())
+        total = score_lines.totals(out.splitlines())
         assert [float(total[protocol, m][0]) for m in ("PSNR", "SSIM")] == pytest.approx(np.mean(values, 0), abs=2e-5)
         assert total[protocol, "PSNR"][1] == "5"
 
@@ -317,7 +317,7 @@ def test_two_processes_score_what_one_does(evaluated, data_root, weights, tmp_pa
     launcher = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2", "--master_port=29645"]
     done = subprocess.run([*launcher, *map(str, argv)], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
-    two, one = score_frames.totals(done.stdout.splitlines()), score_frames.totals(out.splitlines())
+    two, one = score_lines.totals(done.stdout.splitlines()), score_lines.totals(out.splitlines())
     assert two.keys() == one.keys()
     assert [(float(v), n) for v, n in two.values()] == [(pytest.approx(float(v), abs=2e-5), n) for v, n in one.values()]
     assert done.stdout.count("[TOTAL") == len(INTERPOLATION["ifrnet"].metrics)  # a line each of two protocols
@@ -486,7 +486,7 @@ def test_cuda_scores_what_the_cpu_does(data_root, weights):
 
 
 def test_rows():
-    rows = common_tables.read("ifrnet")
+    rows = results_csv.read("ifrnet")
     keys = [tuple(row[key] for key in ("table", "method", "data", "clip", "protocol", "metric")) for row in rows]
     assert len(set(keys)) == len(keys)
     for row in rows:

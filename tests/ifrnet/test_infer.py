@@ -18,7 +18,7 @@ from common.media.video_reader import open_clip, open_writer
 from ifrnet import run
 from ifrnet.infer import Interpolator
 from ifrnet.model import IFRNet, Pair
-from tests.common.media.test_frame_rate import NTSC, pictures, read_folder, times_of, write_folder, write_video
+from tests.helpers.clips import NTSC, pictures, read_folder, times_of, write_folder, write_video
 from tests.helpers.runs import start
 
 ROOT = Path(__file__).parents[2]

@@ -9,7 +9,6 @@ import torch.nn.functional as F
 from common.checkpoints import checkpoint_file
 from common.ops import complexity
 from common.ops.memory_format import layout_of
-from common.ops.pad import pad_centred
 from ifrnet.checkpoints import SIZE_OF_SHAPE, adapt, load_network
 from ifrnet.losses import census_distance, charbonnier, distillation, geometry, robust_weight, ternary
 from ifrnet.model import SIZES, IFRNet, check_size, multiple_of
@@ -104,14 +103,6 @@ def test_sizes_that_fit_a_scale(scale, multiple):
 def test_frames_of_two_shapes_are_refused(tiny):
     with pytest.raises(ValueError, match="expected one shape"):
         tiny(torch.rand(1, 3, 32, 32), torch.rand(1, 3, 32, 48), torch.tensor([0.5]))
-
-
-def test_pad_centred():
-    x = torch.arange(2 * 5 * 7.0).view(2, 5, 7)
-    padded, unpad = pad_centred(x, 4)
-    assert torch.equal(padded, F.pad(x, (0, 1, 1, 2), mode="replicate"))
-    assert torch.equal(unpad(padded), x)
-    assert pad_centred(x, 1)[0] is x
 
 
 # Losses against plain formulas

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 from pathlib import Path
@@ -12,16 +13,16 @@ import torch
 
 from common import cli
 from common.checkpoints import checkpoint_file
-from common.sets.synthetic_scene import Scene
-from common.training.distributed import Processes
+from common.media.image import write_image
 from pvdnet import run
-from pvdnet.config import Config
 from pvdnet.models.trainers import trainer as trainer_module
+from pvdnet.sets import SUBFOLDERS
 from tests.helpers.runs import (
     KILL,
     KILL_BEFORE_LIST,
     KILL_BEFORE_RENAME,
     KILLED,
+    ROOT,
     launch,
     make_clips,
     program,
@@ -114,18 +115,6 @@ def test_tensorboard_has_scalars_images_flow_and_config(arguments, tmp_path):
     assert "E01_I000003_05_flow_bb.jpg" in names
 
 
-def test_loss_falls_on_one_batch():
-    config = Config(network="PVDNet_small", with_BIMNet=False, BIMNet_ckpt="", lr_init=3e-3)
-    torch.manual_seed(0)
-    trainer = trainer_module.Trainer(config, Processes(0, 1, torch.device("cpu")))
-    scene = Scene(5, 32, 32)
-    clips = [[scene.render(t) for t in (0.0, 1.0, 2.0)], [scene.blurred(t, 1.0, 7) for t in (0.0, 1.0, 2.0)]]
-    sharp, blurry = (torch.from_numpy(np.stack(clip)).permute(0, 3, 1, 2)[None] for clip in clips)
-    batch = {"input": blurry, "gt": sharp}
-    losses = [trainer.iteration(batch, 0, trainer.first_memory(batch))[0]["total"] for _ in range(30)]
-    assert max(losses[-5:]) < 0.8 * losses[0]
-
-
 def test_sigterm_finishes_the_step_saves_and_resumes_exactly(arguments, tmp_path, undisturbed, monkeypatch, capsys):
     steps = trainer_module.Trainer.iteration
 
@@ -204,7 +193,7 @@ def test_a_folder_with_a_run_is_not_started_over(arguments, tmp_path, undisturbe
 
 
 def test_two_runs_in_one_folder_refuse_each_other(arguments, tmp_path, capsys):
-    from common.training.run_log import lock
+    from common.training.run_folder import lock
 
     with lock(folder(tmp_path)):
         assert cli.run(run.main, arguments("-dl")) == 2
@@ -302,13 +291,70 @@ def test_mixed_precision_trains(arguments, tmp_path, amp):
     assert all(torch.isfinite(tensor).all() for tensor in weights(tmp_path, epoch=1).values())
 
 
-def test_two_processes_score_every_frame_once(arguments, tmp_path, clips, capsys):
-    common = ["--mode", "x", "--config", "config_PVDNet_small", "--identity", "--data_root", str(clips)]
-    assert cli.run(run.main, [*common, "--log_root", str(tmp_path / "one")]) == 0
-    done = launch(PAPER, [*common, "--log_root", str(tmp_path / "two"), "-dist"], 29615)
+# What ends in a line
+
+
+def only_line(stderr: str) -> str:
+    """The one error of a run, beside that another process has ended; a launcher's tracebacks are of its own files."""
+    assert not re.search(rf'File "{ROOT}/(common|pvdnet)/', stderr)
+    lines = [line for line in stderr.splitlines() if line.startswith("error: ")]
+    (line,) = [line for line in lines if "another process has ended" not in line]
+    return line
+
+
+DIVERGES = ("-lr", "1e20", "-gc", "1e30")
+
+
+@pytest.mark.parametrize("more", [(), ("-dist",)], ids=["one process", "two"])
+def test_a_training_that_diverges_ends_in_its_line(arguments, tmp_path, more):
+    argv = arguments(*DIVERGES, *more, batch=2 - len(more))
+    done = launch(PAPER, argv, 29616) if more else start(PAPER, argv)
+    assert done.returncode == 1, done.stderr
+    line = only_line(done.stderr)
+    assert re.match(r"error: step \d+: loss or gradient is not finite \(total .*\); last good checkpoint: ", line)
+    assert line.endswith("tiny_00000.pytorch")
+
+
+def test_a_joint_training_that_diverges_ends_in_its_line(arguments):
+    """Flows that are no numbers reach the pixel volume and the warps."""
+    argv = arguments(*DIVERGES, "--network", "PVDNet_small", config="config_joint")
+    done = start(PAPER, argv)
+    assert done.returncode == 1, done.stderr
+    assert "loss or gradient is not finite (total " in only_line(done.stderr)
+
+
+def test_fp16_goes_on_from_a_run_without(arguments, tmp_path, undisturbed):
+    shutil.copytree(undisturbed, tmp_path, dirs_exist_ok=True)
+    done = start(PAPER, arguments("-r", "auto", "--amp", "fp16", "--set", "total_itr=30"))
+    assert "Traceback" not in done.stderr
     assert done.returncode == 0, done.stderr
-    for name in ("score_DVD.txt", "score_DVD_pvdnet_paper.txt"):
-        files = [tmp_path / n / "PVDNet_TOG2021/x/result/quanti_quali/identity" / name for n in ("one", "two")]
-        one, two = ([line.rsplit("(", 1)[0] for line in file.read_text().splitlines()] for file in files)
-        assert one == two
-        assert len(one) == (7 if name == "score_DVD.txt" else 5) + 3  # frames, two means, the total
+
+
+def test_two_processes_name_the_frame_that_one_cannot_read(arguments, clips, tmp_path):
+    shutil.copytree(clips, tmp_path / "data")
+    broken = tmp_path / "data/train_DVD/video_0001/input/00004.jpg"
+    broken.write_bytes(broken.read_bytes()[:200])
+    argv = arguments("-dist", "-th", "1", "--data_root", str(tmp_path / "data"), batch=1)
+    done = launch(PAPER, argv, 29617)
+    assert done.returncode == 1
+    line = only_line(done.stderr)
+    assert re.match(rf"error: process [01]: {broken}", line)
+
+
+@pytest.mark.parametrize(
+    ("count", "height", "part"),
+    [
+        (1, 64, "no video has 7 frames; the longest has 1: use longer videos or a smaller --set frame_itr_num"),
+        (13, 60, "video v.1: frames of 64x60 are smaller than the crop of 64x64; use --set width=... --set height=..."),
+    ],
+)
+def test_training_stops_before_it_writes(logs, refused, count, height, part):
+    for split in ("train", "test"):
+        for kind in SUBFOLDERS["DVD"]:
+            for number in range(count):
+                picture = np.full((height, 64, 3), number, np.uint8)
+                write_image(Path(f"datasets/{split}_DVD/v.1", kind, f"{number:05d}.jpg"), picture)
+    for _ in range(2):  # the first try leaves nothing that the second would stumble over
+        argv = ("--is_train", "--config", "config_PVDNet_small", "--mode", "x", "--data_root", "./datasets")
+        assert part in refused(1, *argv)
+    assert [path.name for path in logs.rglob("*") if path.is_file()] == [".lock"]

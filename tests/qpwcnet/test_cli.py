@@ -2,7 +2,7 @@
 
 import pytest
 
-from common import cli
+from common import cli, settings
 from qpwcnet import run
 from qpwcnet.config import PRESETS, Config, parse
 
@@ -12,28 +12,28 @@ def saved(root, number, name):
     folder = root / "QPWCNet/run" / number / "config"
     folder.mkdir(parents=True)
     config = PRESETS[name].__class__(**vars(PRESETS[name]) | {"config": name, "mode": number})
-    (folder / "config.txt").write_text(config.to_json())
+    (folder / "config.txt").write_text(settings.to_json(config))
 
 
-def settings(tmp_path, *argv) -> Config:
+def chosen(tmp_path, *argv) -> Config:
     return parse([*argv, "--log_root", str(tmp_path)])[1]
 
 
 def test_testing_takes_the_newest_run_or_that_of_a_preset(tmp_path):
     for number, name in (("000", "pre_train_tiny"), ("002", "flow_tiny"), ("010", "flow_tiny_fine")):
         saved(tmp_path, number, name)
-    assert settings(tmp_path).mode == "010"
-    assert settings(tmp_path, "--config", "flow_tiny").mode == "002"
-    assert settings(tmp_path, "--mode", "000").filters == PRESETS["pre_train_tiny"].filters
-    assert settings(tmp_path, "--is_train", "--config", "flow").mode == ""  # a new number, when it starts
-    assert settings(tmp_path, "--is_train", "--config", "flow_tiny", "-r", "auto").mode == "002"
-    assert settings(tmp_path, "--is_train", "--config", "flow", "-r", "auto").mode == ""
+    assert chosen(tmp_path).mode == "010"
+    assert chosen(tmp_path, "--config", "flow_tiny").mode == "002"
+    assert chosen(tmp_path, "--mode", "000").filters == PRESETS["pre_train_tiny"].filters
+    assert chosen(tmp_path, "--is_train", "--config", "flow").mode == ""  # a new number, when it starts
+    assert chosen(tmp_path, "--is_train", "--config", "flow_tiny", "-r", "auto").mode == "002"
+    assert chosen(tmp_path, "--is_train", "--config", "flow", "-r", "auto").mode == ""
 
 
 def test_a_file_or_a_baseline_takes_no_run(tmp_path):
     saved(tmp_path, "000", "pre_train_tiny")
     for more in (("--ckpt_abs_name", "pwc_net.pth.tar"), ("--baseline",)):
-        config = settings(tmp_path, "--data", "kitti15", *more)
+        config = chosen(tmp_path, "--data", "kitti15", *more)
         assert (config.mode, config.task, config.data) == ("", "flow", "kitti15")
 
 
@@ -50,14 +50,14 @@ def test_a_file_or_a_baseline_takes_no_run(tmp_path):
 )
 def test_the_task_is_what_the_flags_ask_for(tmp_path, argv, task):
     saved(tmp_path, "000", "pre_train_tiny")
-    config = settings(tmp_path, *argv)
+    config = chosen(tmp_path, *argv)
     assert config.task == task
     assert config.mode == "000"
 
 
 def test_every_preset_is_sound(tmp_path):
     for name in PRESETS:
-        config = settings(tmp_path, "--is_train", "--config", name)
+        config = chosen(tmp_path, "--is_train", "--config", name)
         assert config.config == name
         assert config.start_from in ("", *PRESETS)
 
@@ -80,6 +80,8 @@ def test_every_preset_is_sound(tmp_path):
         (("--config", "flow", "--input", "x", "--output", "y", "--task", "flow", "--slow"), "--slow does not go with"),
         (("--config", "flow", "--arrows"), "--arrows goes with --input"),
         (("--config", "flow", "--is_train", "--baseline"), "--baseline has no network"),
+        (("--config", "flow", "--baseline", "--input", "x", "--output", "y"), "it goes with testing, not with --input"),
+        (("--config", "flow", "--input", "x", "--flo", "y", "--fps", "24"), "--fps goes with --output"),
         (("--config", "flow", "--export", "onnx", "--output", "x", "--export_size", "big"), "expected WxH"),
         (("--config", "flow", "--set", "filters=1,2"), "filters (1, 2): expected 5 positive numbers"),
         (("--config", "flow", "--set", "scale_size=4"), "scale_size (4,): expected height,width"),

@@ -1,6 +1,7 @@
-"""QPWCNet's scores by formula, what an evaluation prints and writes, and the rows of its table."""
+"""QPWCNet's scores by formula, and what an evaluation prints and writes."""
 
 import re
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -14,10 +15,9 @@ from common.media.image import list_frames, read_image, write_image
 from common.scoring import score_frames
 from common.scoring.metrics import flow_metrics_dense, flow_metrics_kitti, psnr
 from common.scoring.protocols import FLOW, INTERPOLATION
-from common.tables import results_csv as common_tables
+from common.tables import score_lines
 from common.training.distributed import Processes
-from qpwcnet import evaluate, run, sets, tables
-from qpwcnet.checkpoints import published
+from qpwcnet import evaluate, run, sets
 from qpwcnet.config import PRESETS, Config
 from qpwcnet.evaluate import Score, mean_score, read_item, run_protocols, score_flow
 from qpwcnet.model import Flower
@@ -94,7 +94,7 @@ def values(out, protocol):
 
 
 def totals(out):
-    return score_frames.totals(out.splitlines())
+    return score_lines.totals(out.splitlines())
 
 
 # Scores
@@ -240,7 +240,7 @@ def test_what_two_processes_scored_is_joined(evaluated, data_root, monkeypatch):
     alone = evaluated(*argv)[1].splitlines()[0]
     samples = find_pairs(data_root, "sintel_final", "test")
     other = run_protocols(None, samples, [FLOW["sintel"]], PRESETS["flow"], Processes(1, 2, cpu))
-    monkeypatch.setattr(evaluate.distributed, "start", lambda *_: Processes(0, 2, cpu))
+    monkeypatch.setattr(evaluate.distributed, "joined", lambda *_: nullcontext(Processes(0, 2, cpu)))
     monkeypatch.setattr(Processes, "broadcast", lambda _, value: value)
     monkeypatch.setattr(Processes, "gather", lambda _, value: [value, (other, None)])
     assert evaluated(*argv)[1].splitlines()[0] == alone
@@ -369,45 +369,6 @@ def test_samples_that_cannot_be_scored(evaluated, tmp_path):
         picture(tmp_path / f"sets/vimeo_triplet/sequences/1/1/im{n}.png", n, (10, 64))
     (tmp_path / "sets/vimeo_triplet/tri_testlist.txt").write_text("1/1\n")
     assert "64x10 pixels; expected 11 or more" in evaluated("--data", "vimeo90k", root=tmp_path / "sets")[2]
-
-
-# The table
-
-
-def test_rows():
-    rows = common_tables.read("qpwcnet")
-    keys = [tuple(row[key] for key in ("table", "method", "data", "clip", "protocol", "metric")) for row in rows]
-    assert len(set(keys)) == len(keys)
-    files = {entry["file"] for entry in published()}
-    for row in rows:
-        config, checkpoint = row["configuration"].split(" ")[0], row["checkpoint"]
-        data = row["data"]
-        if data == "synthetic":
-            data = tables.BASELINES.get(config) or PRESETS[config].data
-            assert data in tables.CLIPS
-        if row["table"] == "training log":
-            assert row["checkpoint"] == row["measured"] == ""
-            continue
-        protocol = (FLOW | INTERPOLATION)[row["protocol"]]
-        assert data in protocol.sets
-        assert row["metric"] in protocol.metrics
-        assert (config in tables.BASELINES) == (checkpoint == "none")
-        assert config in PRESETS or checkpoint == "none"
-        assert checkpoint in {"none", "trained", "int8"} | files
-        assert bool(row["published"]) == bool(row["source"])
-        assert row["published"] or not row["tolerance"]
-    told = {(row["checkpoint"], row["data"], row["metric"]): row["published"] for row in rows if not row["clip"]}
-    assert told["pwc_net.pth.tar", "sintel_final", "EPE"] == "2.31"
-    assert told["network-chairs-things.pytorch", "kitti15", "Fl-all"] == "33.67"
-
-
-def test_published_checkpoints_have_a_place_each():
-    entries = published()
-    assert len({entry["file"] for entry in entries}) == len(entries) == 8
-    for entry in entries:
-        assert entry["config"] in {"", "pwcnet_chairs", "pwcnet_sintel"}
-        assert entry["source"].startswith("https://")
-        assert all(url.endswith("/" + entry["file"]) for url in entry["urls"])
 
 
 def test_published_row_beside_the_means():

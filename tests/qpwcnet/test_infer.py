@@ -18,8 +18,16 @@ from common.media.video_reader import open_clip, open_writer
 from qpwcnet import run
 from qpwcnet.infer import Painter, run_network
 from qpwcnet.model import Flower, Interpolator
-from tests.common.media.test_frame_rate import NTSC, pictures, read_folder, times_of, write_folder, write_video
-from tests.common.media.test_video_reader import sound_of, write_with_sound
+from tests.helpers.clips import (
+    NTSC,
+    pictures,
+    read_folder,
+    sound_of,
+    times_of,
+    write_folder,
+    write_video,
+    write_with_sound,
+)
 
 FILTERS = (4, 4, 8, 8, 8)
 SIZE = (50, 70)
@@ -273,7 +281,7 @@ def test_interpolation_of_a_video_and_its_times(tmp_path, command, capsys):
         (("--output", "there.mp4"), 1, "there.mp4 exists"),
         (("--flo", "full", "--output", "out.mp4"), 1, "full exists and is not empty"),
         (("--flo", "there.mp4"), 1, "is a file"),
-        (("--output", "out.mp4", "--fps", "30"), 2, "keeps its frame rate"),
+        (("--output", "out.mp4", "--fps", "30"), 2, "keeps its own frame rate"),
         (("--flo", "flo", "--arrows"), 2, "--arrows goes with --output"),
         (("--output", "out.mp4", "--multi", "2"), 2, "--multi does not go with --task flow"),
         ((), 2, "--input needs --output, --flo, or both"),

@@ -14,16 +14,18 @@ import torch
 from common import cli
 from common.checkpoints import checkpoint_file
 from common.media.flow_file import read_flow, write_flow
+from common.training.loop import Training
+from common.training.run_folder import next_run
+from common.training.sampling import ShuffledOrder
 from qpwcnet import run
-from qpwcnet import train as train_module
-from qpwcnet.checkpoints import build, transfer
-from qpwcnet.config import PRESETS, newest_run, next_run
-from qpwcnet.model import Flower, Interpolator, Norm
-from qpwcnet.objective import Objective
+from qpwcnet.checkpoints import build
+from qpwcnet.config import PRESETS, newest_run
+from qpwcnet.initialise import start_kaiming
+from qpwcnet.model import Flower, Interpolator
 from qpwcnet.samples import TrainingSamples
 from qpwcnet.sets import find_pairs
-from qpwcnet.start import start_kaiming
-from tests.helpers.runs import KILL, KILLED, ROOT, launch, make_clips, same, start
+from qpwcnet.train import Objective
+from tests.helpers.runs import KILL_AT_STEP_7, KILLED, ROOT, launch, make_clips, program, same, start
 
 PAPER = "qpwcnet"
 FILTERS = (4, 4, 4, 8, 8)
@@ -104,7 +106,7 @@ def test_loss_falls_on_one_batch(clips):
     found = []
     for _ in range(40):
         losses, _ = objective(batch)
-        total = sum(losses.values())
+        total = losses["loss"]
         optimizer.zero_grad()
         total.backward()
         optimizer.step()
@@ -112,32 +114,25 @@ def test_loss_falls_on_one_batch(clips):
     assert max(found[-5:]) < 0.7 * found[0]
 
 
-KILL_AT_STEP_4 = (
-    KILL + "from qpwcnet.train import Run\nold = Run._update\n"
-    "Run._update = lambda self, *a: die() if self.step == 4 else old(self, *a)"
-)
-
-
 def test_kill_9_and_resume_give_the_undisturbed_weights(arguments, tmp_path, undisturbed):
-    killed = start(PAPER, arguments(), KILL_AT_STEP_4)
+    killed = start(PAPER, arguments(), KILL_AT_STEP_7.replace("== 7", "== 4"))
     assert killed.returncode == KILLED, killed.stderr
     assert cli.run(run.main, arguments("-r", "auto")) == 0
     assert same(weights(tmp_path), weights(undisturbed))
 
 
 def test_sigterm_saves_between_epochs_and_resumes_exactly(arguments, tmp_path, undisturbed, monkeypatch, capsys):
-    update = train_module.Run._update
+    update = Training.update
 
-    def interrupted(self, batch):
-        outcome = update(self, batch)
+    def interrupted(self, losses):
+        update(self, losses)
         if self.step == 4:
             os.kill(os.getpid(), signal.SIGTERM)
-        return outcome
 
-    monkeypatch.setattr(train_module.Run, "_update", interrupted)
+    monkeypatch.setattr(Training, "update", interrupted)
     assert cli.run(run.main, arguments()) == 128 + signal.SIGTERM
     assert "stopped after step 4" in capsys.readouterr().out
-    monkeypatch.setattr(train_module.Run, "_update", update)
+    monkeypatch.setattr(Training, "update", update)
     assert cli.run(run.main, arguments("-r", "auto", "-th", "1")) == 0  # workers change nothing
     assert same(weights(tmp_path), weights(undisturbed))
 
@@ -162,7 +157,7 @@ GRADIENTS = """
 import sys, torch
 from torch.nn.parallel import DistributedDataParallel
 from qpwcnet.model import Flower
-from qpwcnet.objective import Objective
+from qpwcnet.train import Objective
 torch.distributed.init_process_group("gloo")
 rank = torch.distributed.get_rank()
 torch.manual_seed(0)
@@ -172,7 +167,7 @@ shapes = {"prv": (2, 3, 32, 64), "nxt": (2, 3, 32, 64), "target": (2, 2, 32, 64)
 batch = {key: torch.rand(shape, generator=draw).double() for key, shape in shapes.items()}
 parallel = DistributedDataParallel(model)  # which must live until the backward pass
 losses, _ = parallel({key: value[rank : rank + 1] for key, value in batch.items()})
-sum(losses.values()).backward()
+losses["loss"].backward()
 if rank == 0:
     found = {name: p.grad for name, p in model.network.named_parameters()}
     torch.save(found | dict(model.network.named_buffers()), sys.argv[1])
@@ -190,22 +185,11 @@ def test_gradients_and_norms_of_two_processes_are_those_of_one(tmp_path):
     draw = torch.Generator().manual_seed(1)
     shapes = {"prv": (2, 3, 32, 64), "nxt": (2, 3, 32, 64), "target": (2, 2, 32, 64)}
     losses, _ = model({key: torch.rand(shape, generator=draw).double() for key, shape in shapes.items()})
-    sum(losses.values()).backward()
+    losses["loss"].backward()
     for name, parameter in model.network.named_parameters():
         assert (found[name] - parameter.grad).abs().max() <= 2e-5 * (parameter.grad.abs().max() + 1e-3), name
     for name, buffer in model.network.named_buffers():
         assert torch.allclose(found[name].float(), buffer.float(), rtol=1e-4, atol=1e-6), name
-
-
-def test_norm_is_batch_normalisation_whose_running_variance_is_biased():
-    torch.manual_seed(0)
-    ours, theirs = Norm(5), torch.nn.BatchNorm2d(5, eps=1e-3, momentum=0.01)
-    x = torch.randn(3, 5, 2, 4) * 3 + 1
-    assert torch.allclose(ours(x), theirs(x), atol=1e-6)
-    assert torch.allclose(ours.running_mean, theirs.running_mean)
-    count = x.numel() / 5
-    assert torch.allclose(ours.running_var - 0.99, (theirs.running_var - 0.99) * (count - 1) / count, atol=1e-6)
-    assert torch.allclose(ours.eval()(x), theirs.eval()(x), atol=0.05)
 
 
 def test_runs_are_numbered_and_found_by_their_preset(arguments, tmp_path, capsys):
@@ -243,18 +227,6 @@ def test_pwcnet_trains(arguments, tmp_path):
     assert np.isfinite(scalars(folder(tmp_path, "pwc"), "epe")).all()
 
 
-def test_flow_starts_from_an_interpolator_and_nothing_else_does(tmp_path):
-    torch.manual_seed(0)
-    source = Interpolator(FILTERS, activation="leaky_relu")
-    network = Flower(FILTERS, activation="leaky_relu")
-    transfer(network, source, "pre.pytorch")
-    assert torch.equal(network.flower[4].flow.weight, source.flower[4].flow.weight)
-    with pytest.raises(ValueError, match=r"pre\.pytorch: .*encoder"):
-        transfer(Flower((4, 4, 4, 8, 16)), source, "pre.pytorch")
-    with pytest.raises(ValueError, match="missing"):
-        transfer(Interpolator(FILTERS), network, "flow.pytorch")
-
-
 def test_flow_that_nobody_knows_does_not_spoil_training(arguments, clips, tmp_path):
     root = tmp_path / "data"
     shutil.copytree(clips / "FlyingChairs", root / "FlyingChairs")
@@ -270,9 +242,51 @@ def test_flow_that_nobody_knows_does_not_spoil_training(arguments, clips, tmp_pa
 
 
 def test_a_loss_that_is_no_number_stops_before_the_weights_are_spoiled(arguments, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr("qpwcnet.objective.l2_penalty", lambda kernels: torch.tensor(float("nan")))
+    monkeypatch.setattr("qpwcnet.train.l2_penalty", lambda kernels: torch.tensor(float("nan")))
     assert cli.run(run.main, arguments()) == 1
     assert "regularization nan" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_training_that_diverges_ends_in_its_line(arguments, tmp_path, count):
+    absurd = ("--set", "learning_rate=1e30", "--set", "milestones=")
+    if count == 1:
+        done = start(PAPER, arguments(*absurd))
+    else:
+        script = tmp_path / "plain.py"
+        script.write_text(program(PAPER))
+        done = launch(PAPER, arguments(*absurd, "-dist", batch=1), 29693, script=script)
+    assert done.returncode == 1, done.stderr
+    (line,) = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    assert "loss or gradient is not finite (loss " in line
+    assert "last good checkpoint: " in line
+    assert "SIGSEGV" not in done.stderr
+
+
+@pytest.mark.filterwarnings("ignore:.*GradScaler")
+@pytest.mark.parametrize("amp", ["off", "bf16"])
+def test_half_precision_goes_on_from_a_run_without(arguments, tmp_path, amp):
+    keras = ("--set", "init=keras")  # the other start has weights beyond half precision, of costs that are always zero
+    assert cli.run(run.main, arguments("--amp", amp, *keras, "--set", "max_steps=2")) == 0
+    assert cli.run(run.main, arguments("-r", "auto", "--amp", "fp16", *keras, "--set", "max_steps=3")) == 0
+    assert len(scalars(folder(tmp_path), "loss")) == 3
+
+
+def test_the_process_with_a_broken_frame_names_it(arguments, clips, tmp_path):
+    root = tmp_path / "data"
+    shutil.copytree(clips / "FlyingChairs", root / "FlyingChairs")
+    pairs = find_pairs(root, "chairs", "train")
+    order = ShuffledOrder(len(pairs), PRESETS["flow_tiny"].manual_seed)
+    broken = next(pairs[order(position)] for position in (1, 3) if order(position)).second  # all read the first pair
+    broken.write_bytes(broken.read_bytes()[:100])
+    script = tmp_path / "plain.py"
+    script.write_text(program(PAPER))
+    argv = arguments("-dist", "--data_root", str(root), "--set", "init=keras", batch=1)  # which reads no samples first
+    done = launch(PAPER, argv, 29695, script=script)
+    assert done.returncode
+    (line,) = [line for line in done.stderr.splitlines() if line.startswith("error: process 1: ")]
+    assert str(broken) in line
+    assert f'File "{ROOT}' not in done.stderr
 
 
 @pytest.mark.parametrize(

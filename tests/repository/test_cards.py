@@ -4,7 +4,6 @@ import importlib
 import re
 import runpy
 import sys
-from pathlib import Path
 
 import pytest
 import torch
@@ -12,39 +11,14 @@ from torch import nn
 
 from common.checkpoints import checkpoint_file
 from common.ops import complexity
+from common.papers import PAPERS, ROOT
 from common.training import run_log
 from pvdnet.models import deblurnet
 
-ROOT = Path(__file__).parents[2]
-PAPERS = ("pvdnet", "ifrnet", "toflow", "tdan", "qpwcnet")
 SECTIONS = [
     "Commands", "Your own video", "Export", "Flags", "Run folder", "Implementation details", "Differences", "Traps",
     "Protocols", "Table", "Speed", "Checkpoints", "Citation",
 ]  # fmt: skip
-# Together these write every scalar of their paper.
-TRAININGS = {
-    "pvdnet": (
-        "config_joint --mode joint --set width=32 --set height=32 --set frame_itr_num=1 --set total_itr=1 "
-        "--network PVDNet_small",
-    ),
-    "ifrnet": ("IFRNet_tiny --set crop=32 --set max_steps=1 --set total_batch=1",),
-    "toflow": (
-        "TOFlow_interp_mask --set crop=16 --set flow_crop=16 --set flow_batch=1 --set steps=1,1,1,1 "
-        "--set valid_samples=1",
-    ),
-    "tdan": (
-        "TDAN_tiny_bi --set channels=8 --set blocks_before=1 --set blocks_after=1 --set crop=8 --set max_steps=1 "
-        "--set total_batch=1 --set valid_samples=1",
-    ),
-    "qpwcnet": tuple(
-        f"{config} --set input_shape=64,64 --set max_steps=1 --set total_batch=1"
-        for config in (
-            "pre_train_tiny --set init=keras --set filters=4,4,4,4,4",
-            "flow_tiny --set init=keras --set filters=4,4,4,4,4",
-            "pwcnet_chairs --network PWC-Net_small",
-        )
-    ),
-}
 
 
 class SomeFlow(nn.Module):
@@ -71,6 +45,12 @@ class Tags:
 
     def progress(self, total, label, unit):
         return self
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
 
     def __getattr__(self, name):
         return lambda *_, **__: None
@@ -105,9 +85,16 @@ def clips(tmp_path_factory):
     return root
 
 
+def differences(found: set[str], told: set[str]) -> str:
+    """What one of two sets has and the other has not, in words; empty if they are equal."""
+    parts = [f"not told there: {', '.join(sorted(found - told))}"] if found - told else []
+    parts += [f"told there and no more: {', '.join(sorted(told - found))}"] if told - found else []
+    return "; ".join(parts)
+
+
 @pytest.mark.parametrize("paper", PAPERS)
 def test_sections(paper):
-    assert list(sections(paper)) == SECTIONS
+    assert list(sections(paper)) == SECTIONS, f"{paper}/README.md: its sections are not those of every card"
 
 
 @pytest.mark.parametrize("paper", PAPERS)
@@ -117,7 +104,8 @@ def test_flags(paper):
     known = {flag for action in parser._actions for flag in action.option_strings}
     first = re.findall(r"^\| (.*?) \|", text, re.M)  # the table's first column
     named = set(re.findall(r"(?<![\w-])--?[a-zA-Z]\w*(?:-\w+)*", " ".join(first)))
-    assert named == known
+    fault = differences(known, named)
+    assert not fault, f"{paper}/README.md, section Flags, and the parser of {paper}/config.py differ: {fault}"
 
 
 @pytest.mark.parametrize("paper", PAPERS)
@@ -128,9 +116,10 @@ def test_scalars(paper, clips, tmp_path, monkeypatch):
     monkeypatch.setattr(checkpoint_file, "save", lambda *_: None)
     monkeypatch.setattr(deblurnet, "LiteFlowNet", SomeFlow)
     run = importlib.import_module(f"{paper}.run")
-    for training in TRAININGS[paper]:
+    for training in importlib.import_module(f"tests.{paper}.facts").CARD_TRAININGS:
         argv = f"--is_train --config {training} -b 1 -th 0 --device cpu --data_root {clips} --log_root {tmp_path}"
         assert run.main(argv.split()) == 0
     rows = re.findall(r"^\| (`.*?) \|", sections(paper)["Run folder"], re.M)
     named = {name for row in rows for tag in re.findall(r"`([^`]+)`", row) for name in expanded(tag)}
-    assert named == Tags.seen
+    fault = differences(Tags.seen, named)
+    assert not fault, f"{paper}/README.md, section Run folder, and what {paper} logs in training differ: {fault}"

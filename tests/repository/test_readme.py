@@ -1,5 +1,6 @@
 """Every command line that a README shows is run, on clips that the project makes and on random weights."""
 
+import importlib
 import os
 import re
 import shlex
@@ -10,31 +11,21 @@ from pathlib import Path
 import pytest
 import torch
 
-import tdan.checkpoints
 import toflow.config
 from common.checkpoints import checkpoint_file
+from common.checkpoints.published import entries
 from common.media.image import write_image
 from common.media.video_reader import open_clip, open_writer
+from common.papers import PAPERS, ROOT
 from ifrnet.model import IFRNet
 from pvdnet.models.deblurnet import DeblurNet
 from qpwcnet.pwcnet import PWCNet
 from tdan.model import TDAN
 from tests.helpers import warm
-from toflow.checkpoints import published, spynet_names
+from toflow.checkpoints import spynet_names
 from toflow.model import FORMS, SPyNet, TOFlow
 
-ROOT = Path(__file__).parents[2]
-PAGES = ("README.md", "ifrnet/README.md", "pvdnet/README.md", "qpwcnet/README.md", "tdan/README.md",
-         "toflow/README.md", "datasets/README.md")  # fmt: skip
-# Training commands are cut down to a few steps; what they are about stays.
-FEWER_STEPS = {
-    "pvdnet": "-b 1 -th 0 --set width=32 --set height=32 --set frame_itr_num=2 --set total_itr=2 --device cpu".split(),
-    "ifrnet": "-b 1 -th 0 --set crop=32 --set max_steps=2 --device cpu".split(),
-    "qpwcnet": "-b 1 -th 0 --set filters=4,4,4,8,8 --set input_shape=64,64 --set max_steps=1 --set valid_samples=1 "
-    "--device cpu".split(),
-    "tdan": "-b 1 -th 0 --set crop=8 --set max_steps=1 --set valid_samples=1 --device cpu".split(),
-    "toflow": "-b 1 -th 0 --set crop=32 --set flow_crop=32 --set max_steps=2 --device cpu".split(),
-}
+PAGES = ("README.md", *(f"{paper}/README.md" for paper in PAPERS), "datasets/README.md")
 ELSEWHERE = ("make ", "pip ", "tensorboard ")  # make's targets have tests of their own; these take no clips
 
 
@@ -50,7 +41,7 @@ def commands() -> list[str]:
 def workplace(tmp_path_factory):
     """A clone with small clips, a video, frames, and files named like the published checkpoints."""
     here = tmp_path_factory.mktemp("clone")
-    for name in ("common", "ifrnet", "pvdnet", "qpwcnet", "tdan", "toflow"):
+    for name in ("common", *PAPERS):
         shutil.copytree(ROOT / name, here / name, ignore=shutil.ignore_patterns("__pycache__"))
     (here / "datasets").mkdir()
     for script in (ROOT / "datasets").glob("*.py"):
@@ -89,22 +80,22 @@ def workplace(tmp_path_factory):
 
 def tdan_checkpoints(folder: Path) -> None:
     """Files named as the published ones; the authors' with their border rule."""
-    for entry in tdan.checkpoints.published():
-        theirs = entry["file"].endswith(".pt")
+    for entry in entries("tdan"):
+        theirs = entry.file.endswith(".pt")
         network = TDAN(border="tdan" if theirs else "torchvision", init="authors" if theirs else "mmagic")
-        checkpoint_file.save(network.state_dict(), folder / entry["file"])
+        checkpoint_file.save(network.state_dict(), folder / entry.file)
 
 
 def toflow_checkpoints(folder: Path) -> None:
     """Files named as the published ones; whole models under our own names, flow networks under theirs."""
-    for entry in published():
-        if entry["config"]:
-            state = TOFlow(toflow.config.PRESETS[entry["config"]].form).state_dict()
+    for entry in entries("toflow"):
+        if entry.config:
+            state = TOFlow(toflow.config.PRESETS[entry.config].form).state_dict()
         else:
-            layout = "mmagic_spynet" if entry["file"].endswith(".pth") else "moduleBasic"
+            layout = "mmagic_spynet" if entry.file.endswith(".pth") else "moduleBasic"
             state = SPyNet(FORMS["mmagic_vfi"]).state_dict()
             state = {name: state[f"levels.{own}"] for name, own in spynet_names(layout, batch_norm=False)}
-        checkpoint_file.save(state, folder / entry["file"])
+        checkpoint_file.save(state, folder / entry.file)
 
 
 def interpolation_sets(root: Path) -> None:
@@ -136,11 +127,11 @@ def run(command: str, here: Path) -> subprocess.CompletedProcess:
 def test_command(command, workplace):
     command = command.replace("--nproc_per_node=4", "--nproc_per_node=2")
     if "--is_train" in command:
-        paper = next(name for name in FEWER_STEPS if f"{name}/run.py" in command)
+        paper = next(name for name in PAPERS if f"{name}/run.py" in command)
         trained = workplace / "logs/PVDNet_TOG2021/PVDNet_DVD/checkpoint/train/epoch/ckpt"
         if "-r " in command and "auto" not in command:
             command = command.replace("-r 100", f"-r {len(list(trained.glob('*'))) - 1}")
-        command += " " + shlex.join(FEWER_STEPS[paper])
+        command += " " + importlib.import_module(f"tests.{paper}.facts").FEWER_STEPS
         if "-r" not in command.split():
             command += " -dl"
         if "BIMNet_ckpt=" in command:  # the run that this one follows made fewer epochs here
@@ -154,5 +145,6 @@ def test_command(command, workplace):
     assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
 
 
-def test_there_are_commands():
-    assert len(commands()) >= 12
+def test_there_are_commands_on_every_page():
+    for page in PAGES:
+        assert "```bash\n" in (ROOT / page).read_text(), page

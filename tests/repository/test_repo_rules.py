@@ -2,19 +2,14 @@
 
 import ast
 import dataclasses
+import importlib
 import re
 from pathlib import Path
 
 import pytest
 
-import ifrnet.config
-import pvdnet.config
-import qpwcnet.config
-import tdan.config
-import toflow.config
+from common.papers import PAPERS, ROOT
 
-ROOT = Path(__file__).parents[2]
-PAPERS = ("ifrnet", "pvdnet", "qpwcnet", "tdan", "toflow")
 FOLDERS = ("common", "datasets", "tests", *PAPERS)
 FILES = sorted(path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py"))
 CODE = [path for path in FILES if path.relative_to(ROOT).parts[0] != "tests"]
@@ -162,15 +157,71 @@ def test_scripts_have_the_guarded_line():
         assert path.read_text(encoding="utf-8").count(f"\n{GUARD}\n    sys.path[0] = ") == 1, path
 
 
-@pytest.mark.parametrize("config", [ifrnet.config, pvdnet.config, qpwcnet.config, tdan.config, toflow.config])
-def test_every_setting_is_read(config):
-    paper = config.__name__.split(".")[0]
+@pytest.mark.parametrize("paper", PAPERS)
+def test_every_setting_is_read(paper):
+    config = importlib.import_module(f"{paper}.config")
     read = set()
     for path in CODE:
-        if path.is_relative_to(ROOT / paper) and path.name != "config.py" and path.parent.name != "configs":
+        own = path.is_relative_to(ROOT / paper) and path.name != "config.py" and path.parent.name != "configs"
+        if own or any(path.is_relative_to(ROOT / "common" / room) for room in ("checkpoints", "scoring", "training")):
             read |= {node.attr for node in ast.walk(TREES[path]) if isinstance(node, ast.Attribute)}
     told = {"config"}  # kept in the run folder to tell where the settings came from
     assert [field.name for field in dataclasses.fields(config.Config) if field.name not in read | told] == []
+
+
+def lacks_tests(path, tree):
+    """A module or script that does something, and whose tests are not at its path under tests/."""
+    does_something = any(isinstance(node, ast.FunctionDef | ast.ClassDef) for node in tree.body)
+    place = Path("tests", *path.relative_to(ROOT).parts[:-1], f"test_{path.name}")
+    if does_something and not path.stem.startswith("__") and not (ROOT / place).is_file():
+        yield f"{path.relative_to(ROOT)} has no tests of its own: {place} is missing"
+
+
+def names_no_module(path, tree):
+    """A file of tests whose name begins with that of no module; a long one goes on in test_<module>_<what>.py."""
+    place, words = ROOT.joinpath(*path.relative_to(ROOT).parts[1:-1]), path.stem.split("_")
+    names = ["_".join(words[1:end]) for end in range(2, len(words) + 1)]
+    if words[0] == "test" and not any((place / f"{name}.py").is_file() for name in names):
+        yield f"{path.relative_to(ROOT)}: no module of {place.relative_to(ROOT)}/ has this name"
+
+
+def badly_written(path, tree):
+    """A file of tests, or of helpers for them, that is too long or does not say what it is about."""
+    count = len(path.read_text(encoding="utf-8").splitlines())
+    if count > 400:
+        yield f"{path.relative_to(ROOT)}: {count} lines, expected 400 or less"
+    if path.name != "conftest.py" and not ast.get_docstring(tree):
+        yield f"{path.relative_to(ROOT)}: expected a first line that says what is tested"
+
+
+def of(*folders):
+    return [path for path in FILES if any(path.is_relative_to(ROOT / folder) for folder in folders)]
+
+
+@pytest.mark.parametrize(
+    ("rule", "files"),
+    [
+        (lacks_tests, of("common", "datasets")),
+        (names_no_module, of("tests/common", "tests/datasets")),
+        (badly_written, of("tests/common", "tests/datasets", "tests/helpers", "tests/repository")),
+    ],
+)
+def test_tests_mirror_the_modules(rule, files):
+    assert len(files) > 15
+    faults = [fault for path in files for fault in rule(path, TREES[path])]
+    assert not faults, "\n".join(faults)
+
+
+def test_rules_about_tests_find_what_they_are_for():
+    work, constants = ast.parse("def work():\n    pass"), ast.parse("CSS = 'body {}'")
+    (fault,) = lacks_tests(ROOT / "common/media/new.py", work)
+    assert fault == "common/media/new.py has no tests of its own: tests/common/media/test_new.py is missing"
+    for path, tree in (("common/media/new.py", constants), ("common/media/__init__.py", work), ("common/cli.py", work)):
+        assert list(lacks_tests(ROOT / path, tree)) == []
+    assert list(names_no_module(ROOT / "tests/common/media/test_new.py", work))
+    for name in ("media/test_image.py", "media/test_image_of_a_kind.py", "media/conftest.py"):
+        assert list(names_no_module(ROOT / "tests/common" / name, work)) == []
+    assert len(list(badly_written(Path(__file__), work))) == 1  # of no docstring
 
 
 def test_modules_that_may_run_at_once_use_different_ports():

@@ -1,17 +1,22 @@
 """TDAN's checkpoint files: every published layout, as its authors write it, and what is refused."""
 
+import dataclasses
+import json
+import re
 from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
 
-from common.checkpoints import checkpoint_file
+from common.checkpoints import checkpoint_file, run_checkpoints
+from common.checkpoints.published import entries
 from common.checkpoints.run_checkpoints import CheckpointManager, find_weights
-from tdan.checkpoints import AUTHORS, LAYOUTS, MMAGIC, load, load_network, own_name, published
+from tdan.checkpoints import AUTHORS, LAYOUTS, MMAGIC, load, load_network, own_name
 from tdan.config import PRESETS, Config, parse
 from tdan.model import SCALES, TDAN
 from tests.helpers.golden import Case
+from tests.helpers.runs import ROOT
 
 GOLDENS = Path(__file__).parents[1] / "goldens" / "tdan"
 CPU = torch.device("cpu")
@@ -200,44 +205,56 @@ def test_files_that_are_none():
 
 
 def test_the_list_of_published_files_fits_the_presets():
-    for entry in published():
-        assert entry["config"] in {"", *PRESETS}
-        assert Path(entry["file"]).name == entry["file"]
-        if entry["sha256"]:
-            assert entry["file"].endswith(f"-{entry['sha256'][:8]}.pth")
-    configs = [entry["config"] for entry in published() if entry["config"]]
+    for entry in entries("tdan"):
+        assert entry.config in {"", *PRESETS}
+        assert Path(entry.file).name == entry.file
+        if entry.sha256:
+            assert entry.file.endswith(f"-{entry.sha256[:8]}.pth")
+    configs = [entry.config for entry in entries("tdan") if entry.config]
     assert len(configs) == len(set(configs)) >= 2
+
+
+def test_checkpoints_are_listed_once():
+    listed = json.loads((ROOT / "tdan/checkpoints.json").read_text())["checkpoints"]
+    assert len({entry["file"] for entry in listed}) == len(listed) == 4
+    for entry in listed:
+        assert list(entry) == ["name", "file", "config", "urls", "sha256", "bytes", "licence", "source"]
+        assert entry["config"] in PRESETS or entry["config"] == ""
+        found = re.search(r"-([0-9a-f]{8})\.pth$", entry["file"])
+        assert entry["sha256"] == (found[1] if found else None)
+    assert PRESETS[next(entry["config"] for entry in listed if entry["file"] == "model.pt")].border == "tdan"
 
 
 @pytest.mark.parametrize("asked", [["--data", "vid4_bi"], ["--data", "spmcs_bd"]])
 def test_published_weights_are_found_in_their_place(asked):
     options, config = parse(asked)
-    file = next(entry["file"] for entry in published() if entry["config"] == config.config)
+    file = next(entry.file for entry in entries("tdan") if entry.config == config.config)
     assert asked[1][-2:] in file
     with pytest.raises(ValueError, match=rf"no weights: put the published ones at ckpt.{file}.*tdan/checkpoints.json"):
-        find_weights(options, config, published(), "tdan")
-    for entry in published():
-        if entry["file"] != file:
-            checkpoint_file.save({}, Path("ckpt", entry["file"]))
+        find_weights(options, config, "tdan")
+    for entry in entries("tdan"):
+        if entry.file != file:
+            checkpoint_file.save({}, Path("ckpt", entry.file))
     with pytest.raises(ValueError, match="no weights"):
-        find_weights(options, config, published(), "tdan")
+        find_weights(options, config, "tdan")
     checkpoint_file.save({}, Path("ckpt", file))
-    assert find_weights(options, config, published(), "tdan") == Path("ckpt", file)
-    assert find_weights(*parse([*asked, "--ckpt_abs_name", "mine.pth"]), published(), "tdan") == Path("mine.pth")
+    assert find_weights(options, config, "tdan") == Path("ckpt", file)
+    assert find_weights(*parse([*asked, "--ckpt_abs_name", "mine.pth"]), "tdan") == Path("mine.pth")
 
 
-def test_a_runs_weights_win_over_published_ones():
-    entries = [{"file": "a.pth", "config": "TDAN_tiny_bi"}]
+def test_a_runs_weights_win_over_published_ones(monkeypatch):
+    entry = dataclasses.replace(entries("tdan")[0], file="a.pth", config="TDAN_tiny_bi")
+    monkeypatch.setattr(run_checkpoints, "entries", lambda paper: [entry])
     checkpoint_file.save({}, Path("ckpt/a.pth"))
     options, config = parse(["--config", "TDAN_tiny_bi"])
-    assert find_weights(options, config, entries, "tdan") == Path("ckpt/a.pth")
+    assert find_weights(options, config, "tdan") == Path("ckpt/a.pth")
     folder = Path("logs/TDAN_CVPR2020/TDAN_tiny_bi/checkpoint/train/epoch")
     manager = CheckpointManager(folder, "TDAN_tiny_bi", 3)
     for epoch, score in ((1, 30.0), (2, 20.0)):
         manager.save(TDAN(16, 2, 4).state_dict(), {}, epoch, [score])
     for given, epoch in ((), 2), (("--ckpt_sc",), 1), (("--ckpt_epoch", "1"), 1), (("--ckpt_epoch", "2"), 2):
         asked = parse(["--config", "TDAN_tiny_bi", *given])
-        assert find_weights(*asked, entries, "tdan").name == f"TDAN_tiny_bi_{epoch:05}.pytorch"
+        assert find_weights(*asked, "tdan").name == f"TDAN_tiny_bi_{epoch:05}.pytorch"
     network, path = load(options, config, CPU)
     assert path.name == "TDAN_tiny_bi_00002.pytorch"
     assert len(network.first.weight) == 16
@@ -262,7 +279,7 @@ def test_a_file_without_its_last_block_is_refused():
 
 def test_presets_without_published_weights():
     with pytest.raises(ValueError, match=r"no weights: name a file with --ckpt_abs_name, or train \(--is_train\)"):
-        find_weights(*parse(["--config", "TDAN_tiny_bd"]), published(), "tdan")
+        find_weights(*parse(["--config", "TDAN_tiny_bd"]), "tdan")
 
 
 def test_the_baseline_needs_no_weights():

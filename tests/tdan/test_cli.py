@@ -6,7 +6,7 @@ from fractions import Fraction
 
 import pytest
 
-from common import cli
+from common import cli, settings
 from tdan.config import FIRST, OF_DEGRADATION, PRESETS, Config, parse, preset
 from tdan.model import SCALES
 from tdan.sets import SETS, TRAINING_SETS
@@ -254,8 +254,8 @@ def test_unknown_flags(capsys, given, near):
         ("--output a", "--output goes with --input"),
         ("--export onnx", "--output goes with --input and with --export"),
         ("--export torch --output x", "argument --export: invalid choice: 'torch'"),
-        ("--export_size 64x64", "--export_size goes with --export onnx"),
-        ("--export onnx --output x --export_size 448", "--export_size 448: expected WxH, such as 180x144"),
+        ("--export_size 64x64", "--export_size goes with --export"),
+        ("--export onnx --output x --export_size 448", "--export_size 448: expected WxH, such as 448x256"),
         (f"{INPUT} --padding zeros", "argument --padding: invalid choice: 'zeros'"),
         (f"{INPUT} --chop --tile 64", "--chop and --tile both cut frames into parts: give one of them"),
         (f"{INPUT} --tile 0", "--tile 0: expected a side in pixels"),
@@ -279,7 +279,7 @@ def test_a_run_is_tested_by_its_name_alone(tmp_path, capsys):
     folder = tmp_path / "logs/TDAN_CVPR2020/mine/config"
     folder.mkdir(parents=True)
     saved = dataclasses.replace(preset("TDAN_tiny_bd"), mode="mine", crop=24, milestones=(0.5,), border="tdan")
-    (folder / "config.txt").write_text(saved.to_json())
+    (folder / "config.txt").write_text(settings.to_json(saved))
     argv = ["--mode", "mine"]
     assert parse(argv)[1] == saved
     assert parse([*argv, "--data", "vid4_bd", "--seed", "3"])[1] == dataclasses.replace(

@@ -1,8 +1,8 @@
-"""TDAN's evaluation: scores by protocol, which frames are read and how often, what is printed and written, tables."""
+"""TDAN's evaluation: which frames are read and how often, what they are scored, what is printed and written."""
 
 import re
 import threading
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +10,6 @@ import pytest
 import torch
 
 from common import cli
-from common.degrade.low_resolution import make_low
 from common.degrade.matlab_imresize import imresize
 from common.degrade.operators import downsample_bd, downsample_bi
 from common.media.color import rgb_to_y
@@ -18,28 +17,17 @@ from common.media.image import list_frames, read_image, write_image
 from common.scoring import score_frames
 from common.scoring.metrics import psnr, ssim
 from common.scoring.protocols import TDAN as PROTOCOLS
-from common.scoring.score_frames import Score
-from common.tables import results_csv as common_tables
+from common.tables import score_lines
 from common.training.distributed import Processes
-from tdan import ensemble, evaluate, run, sets
-from tdan.checkpoints import published
-from tdan.config import PRESETS, parse, preset
+from tdan import ensemble, evaluate, run, samples, sets
+from tdan.config import preset
 from tdan.ensemble import chopped, flipped
 from tdan.model import TDAN
+from tdan.samples import low_part
 from tests.helpers.runs import launch
 
-ALONE = Processes(0, 1, torch.device("cpu"))
 BI, BD = "tdan_x4ft_1xb16-lr5e-5-400k_vimeo90k-bi", "tdan_x4ft_1xb16-lr5e-5-800k_vimeo90k-bd"
 FORM = [f"--set={field}" for field in ("channels=8", "blocks_before=1", "blocks_after=1")]  # of `weights`
-# Of bicubic enlargement: PSNR, SSIM of the first two frames under tdan, vid4_bicubic. Over all frames these were
-# 20.5269 0.5679, 20.3945 0.5720, 25.0870 0.6006, 25.1648 0.6028 (BI), 20.2795 0.5522, 20.1385 0.5570, 24.8851 0.5873,
-# 24.9619 0.5896 (BD), as the published rows and another implementation have it.
-RECORDED = {
-    ("bi", "calendar"): ((20.39078, 0.55600, 20.25633, 0.56081), (20.29576, 0.55231, 20.17301, 0.55715)),
-    ("bi", "city"): ((24.94712, 0.60135, 25.04465, 0.60368), (25.00444, 0.59429, 25.09587, 0.59656)),
-    ("bd", "calendar"): ((20.15024, 0.53951, 20.00615, 0.54499), (20.05617, 0.53597, 19.92364, 0.54149)),
-    ("bd", "city"): ((24.74992, 0.58790, 24.84632, 0.59027), (24.80162, 0.58092, 24.89224, 0.58322)),
-}
 
 
 def picture(path, height=48, width=64, seed=0):
@@ -111,53 +99,6 @@ def per_frame(path):
     return {name: [float(value) for value in re.findall(r": (\S+)", rest)] for name, rest in lines}
 
 
-# Protocols
-
-
-def test_every_set_has_its_protocols():
-    names = {data: [name for name, protocol in PROTOCOLS.items() if data in protocol.sets] for data in sets.SETS}
-    for degradation in ("bi", "bd"):
-        assert names[f"vid4_{degradation}"] == ["tdan", "mmagic_vid4", "vid4_bicubic"]
-        assert names[f"spmcs_{degradation}"] == ["tdan", "mmagic_spmcs"]
-        assert names[f"vimeo_{degradation}"] == names[f"clips_{degradation}"] == ["tdan"]
-    assert all(protocol.name == name and protocol.space == "y" for name, protocol in PROTOCOLS.items())
-
-
-def test_scores_by_formula():
-    draw = np.random.default_rng(0)
-    truth = draw.integers(0, 256, (40, 44, 3), np.uint8)
-    out = (truth / 255 + draw.normal(0, 0.1, truth.shape)).astype(np.float32)  # beyond [0, 1] here and there
-    clamped = np.clip(255 * out.astype(np.float64), 0, 255)
-    weights = np.array([65.481, 128.553, 24.966]) / 255
-    for name, levels, border in (
-        ("tdan", np.floor(clamped + 0.5), 8),
-        ("mmagic_vid4", clamped, 0),
-        ("mmagic_spmcs", clamped, 8),
-        ("vid4_bicubic", np.floor(clamped + 0.5), 0),
-    ):
-        inside = slice(border, 40 - border), slice(border, 44 - border)
-        a, b = levels[inside] @ weights + 16, truth[inside] @ weights + 16
-        error = 20 * np.log10(255 / np.sqrt(np.mean((a - b) ** 2)))
-        expected = {"PSNR": error, "SSIM": ssim(a, b, kind="wang", peak=255)}
-        assert score_frames.score(PROTOCOLS[name], out, truth) == pytest.approx(expected, abs=1e-6), name
-
-
-def test_a_frame_that_is_mostly_border():
-    truth = np.zeros((27, 26, 3), np.uint8)
-    fault = r"a frame of 26x27 pixels: expected 27 or more a side for protocol tdan, which cuts 8 on every side"
-    with pytest.raises(ValueError, match=fault):
-        score_frames.score(PROTOCOLS["tdan"], truth / np.float32(255), truth)
-    assert score_frames.score(PROTOCOLS["vid4_bicubic"], truth / np.float32(255), truth)["SSIM"] == 1
-    with pytest.raises(ValueError, match="different shapes"):
-        score_frames.score(PROTOCOLS["tdan"], np.zeros((32, 30, 3), np.float32), np.zeros((30, 32, 3), np.uint8))
-
-
-def test_means_of_clips_and_of_frames():
-    given = [Score(n, clip, {"PSNR": v, "SSIM": 0.5}) for n, (clip, v) in enumerate((("a", 10), ("a", 20), ("b", 60)))]
-    assert score_frames.mean(PROTOCOLS["tdan"], given)["PSNR"] == 37.5
-    assert score_frames.mean(PROTOCOLS["mmagic_vid4"], given)["PSNR"] == 30
-
-
 # What is read
 
 
@@ -174,7 +115,7 @@ def test_the_baseline_is_bicubic(evaluated, data_root, degradation):
     lines = (results / f"score_vid4_{degradation}_tdan.txt").read_text().splitlines()
     means = [[float(v) for v in re.findall(r": (\S+)", line)] for line in lines if line.startswith("[MEAN")]
     assert [float(v) for v in re.findall(r": (\S+)", lines[-1])] == pytest.approx(np.mean(means, 0), abs=2e-5)
-    assert score_frames.totals(out.splitlines())["tdan", "PSNR"][1] == "11"
+    assert score_lines.totals(out.splitlines())["tdan", "PSNR"][1] == "11"
 
 
 @pytest.mark.parametrize(
@@ -229,45 +170,15 @@ def test_every_frame_is_read_and_degraded_once(evaluated, data_root, monkeypatch
     def counted_low(*arguments, **options):
         with lock:
             counts["degraded"] += 1
-        return make_low(*arguments, **options)
+        return low_part(*arguments, **options)
 
-    monkeypatch.setattr(sets, "read_image", counted_read)
-    monkeypatch.setattr(evaluate, "make_low", counted_low)
+    monkeypatch.setattr(samples, "read_image", counted_read)
+    monkeypatch.setattr(samples, "low_part", counted_low)
     for threads in (1, 3):
         counts |= {"read": [], "degraded": 0}
         evaluated("--baseline", "--data", "vid4_bi", "-th", threads)
         assert sorted(counts["read"]) == [path for clip in "ab" for path in list_frames(data_root / "Vid4/GT" / clip)]
         assert counts["degraded"] == 11
-
-
-def test_the_cache_is_bounded_and_hands_errors_to_all():
-    cache, made, start = score_frames.Cache(3), [], threading.Barrier(2)
-    for n in range(6):
-        cache.get(n, lambda n=n: made.append(n))
-    cache.get(4, lambda: made.append("again"))
-    cache.get(0, lambda: made.append("again"))
-    assert made == [0, 1, 2, 3, 4, 5, "again"]
-
-    def late():
-        start.wait(10)
-        raise ValueError("broken")
-
-    with ThreadPoolExecutor(2) as pool:
-        first = pool.submit(cache.get, "x", late)
-        while "x" not in cache._jobs:
-            pass
-        second = pool.submit(cache.get, "x", list)
-        start.wait(10)
-        for job in (first, second):
-            with pytest.raises(ValueError, match="broken"):
-                job.result(10)
-
-
-@pytest.mark.parametrize("world_size", [1, 2, 3, 7])
-def test_shares_cover_all_samples_once(world_size):
-    shares = [score_frames.share(5, Processes(rank, world_size, torch.device("cpu"))) for rank in range(world_size)]
-    assert [number for share in shares for number in share] == list(range(5))
-    assert max(map(len, shares)) - min(map(len, shares)) <= 1
 
 
 def test_two_processes_score_what_one_does(evaluated, data_root, weights, tmp_path):
@@ -479,74 +390,8 @@ def test_an_error_of_another_process_ends_all(evaluated, monkeypatch):
         def broadcast(self, value):
             return value
 
-    monkeypatch.setattr(evaluate.distributed, "start", lambda *_: Two(0, 2, torch.device("cpu")))
+    joined = nullcontext(Two(0, 2, torch.device("cpu")))
+    monkeypatch.setattr(evaluate.distributed, "joined", lambda _: joined)
     out, error, _ = evaluated("--baseline", "--data", "vid4_bi", code=1)
     assert "TOTAL" not in out
     assert error == "error: the other's error\n"
-
-
-# The tables
-
-
-def test_rows():
-    rows = common_tables.read("tdan")
-    keys = [tuple(row[key] for key in ("table", "method", "data", "clip", "protocol", "metric")) for row in rows]
-    assert len(set(keys)) == len(keys)
-    files = {entry["file"]: entry["config"] for entry in published()}
-    for row in rows:
-        config = row["configuration"].split(" ")[0]
-        data = PRESETS[config].data if row["data"] == "synthetic" else row["data"]
-        assert data in PROTOCOLS[row["protocol"]].sets
-        assert row["metric"] in PROTOCOLS[row["protocol"]].metrics
-        assert config in PRESETS or config == "baseline"
-        assert row["checkpoint"] in ("none", "trained") or files[row["checkpoint"]] == config
-        assert not row["published"] or row["source"]
-        assert row["published"] or not row["tolerance"]
-    told = {
-        (row["configuration"], row["data"], row["protocol"], row["metric"]): row["published"]
-        for row in rows
-        if not row["clip"]
-    }
-    assert told[BI, "vid4_bi", "tdan", "PSNR"] == "26.49"
-    assert told[BD, "spmcs_bd", "tdan", "SSIM"] == "0.868"
-    assert told["baseline", "vid4_bi", "vid4_bicubic", "PSNR"] == "23.7836"
-    assert (
-        sum(bool(row["published"]) and row["configuration"] in (BI, BD) for row in rows) == 16
-    )  # eight rows of two metrics
-
-
-def test_checkpoints_are_listed_once():
-    entries = published()
-    assert len({entry["file"] for entry in entries}) == len(entries) == 4
-    for entry in entries:
-        assert list(entry) == ["name", "file", "config", "urls", "sha256", "bytes", "licence", "source"]
-        assert entry["config"] in PRESETS or entry["config"] == ""
-        found = re.search(r"-([0-9a-f]{8})\.pth$", entry["file"])
-        assert entry["sha256"] == (found[1] if found else None)
-    assert PRESETS[next(entry["config"] for entry in entries if entry["file"] == "model.pt")].border == "tdan"
-
-
-# Real frames
-
-
-@pytest.mark.parametrize("degradation", ["bi", "bd"])
-def test_bicubic_of_real_clips(real_data, degradation):
-    config = parse(["--baseline", "--data", f"vid4_{degradation}", "-th", "1"])[1]
-    clips = sets.find_clips(real_data, f"vid4_{degradation}", "test")  # BIx4 holds a folder of another name
-    assert [(clip.name, len(clip.middles), clip.lows) for clip in clips] == [("calendar", 41, ()), ("city", 34, ())]
-    samples = [evaluate.Sample(clip, middle) for clip in clips for middle in (0, 1)]
-    protocols = [PROTOCOLS["tdan"], PROTOCOLS["vid4_bicubic"]]
-    found = evaluate.run_protocols(None, samples, protocols, config, ALONE)
-    for clip, rows in ((name, rows) for (kind, name), rows in RECORDED.items() if kind == degradation):
-        values = [[score.values for score in found[p.name] if score.clip == clip] for p in protocols]
-        for row, frame in zip(rows, zip(*values, strict=True), strict=True):
-            assert np.abs(np.subtract([v for score in frame for v in score.values()], row)).max() < 6e-6
-
-
-def test_the_authors_frames_are_recognised(real_data, tmp_path):
-    for frame in list_frames(real_data / "Vid4/BIx4/calendar_tdan"):
-        for folder, source in (("GT", real_data / "Vid4/GT/calendar" / frame.name), ("BIx4", frame)):
-            (tmp_path / "Vid4" / folder / "calendar").mkdir(parents=True, exist_ok=True)
-            (tmp_path / "Vid4" / folder / "calendar" / frame.name).symlink_to(source.resolve())
-    lines = evaluate.low_lines(sets.find_clips(tmp_path, "vid4_bi", "test"), "vid4_bi", 4)
-    assert lines == ["low-resolution frames of calendar: files, BI, rounded once: equal"]

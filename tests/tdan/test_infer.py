@@ -1,8 +1,7 @@
-"""The user's own clip through TDAN: results remembered along it, ends, parts, sizes, times, and what is refused."""
+"""The user's own clip through TDAN: ends, parts, sizes, times, and what is refused."""
 
 import os
 import signal
-import weakref
 from fractions import Fraction
 
 import numpy as np
@@ -12,7 +11,7 @@ import torch
 from common import cli
 from common.checkpoints import checkpoint_file
 from common.degrade.matlab_imresize import imresize
-from common.media.frame_windows import PADDINGS, neighbour_indices, windows
+from common.media.frame_windows import neighbour_indices, windows
 from common.media.image import list_frames, to_uint8
 from common.media.video_reader import open_clip
 from common.ops.tile import tiled
@@ -20,12 +19,19 @@ from tdan import run, stream
 from tdan.ensemble import chopped, flipped
 from tdan.model import TDAN
 from tdan.stream import Enhancer
-from tests.common.media.test_frame_rate import NTSC, pictures, read_folder, times_of, write_folder, write_video
-from tests.common.media.test_video_reader import sound_of, write_with_sound
+from tests.helpers.clips import (
+    NTSC,
+    pictures,
+    read_folder,
+    sound_of,
+    times_of,
+    write_folder,
+    write_video,
+    write_with_sound,
+)
 from tests.helpers.runs import start
 
 EXACT = ("first", "blocks_before", "aggregate")  # layers that one call runs for five frames, or for one
-PARTS = ({}, {"tile": 12}, {"chop": True}, {"flips": True}, {"tile": 13, "flips": True})
 
 
 def network(scale=4, border="torchvision"):
@@ -111,32 +117,6 @@ def larger(command):
     return lambda *arguments: cli.run(run.main, command(*arguments))
 
 
-# What is remembered along a clip
-
-
-@pytest.mark.parametrize("parts", PARTS, ids=str)
-def test_remembered_results_are_those_of_whole_windows(parts):
-    made, frames = network(2), clip(5, 23, 7)
-    expected = by_hand(made, frames, **parts)
-    assert same(streamed(made, frames, **parts), expected)
-    assert not same(expected[1:], expected[:-1])
-
-
-@pytest.mark.parametrize("padding", PADDINGS)
-@pytest.mark.parametrize("length", [3, 6])
-def test_every_padding_and_length(padding, length):
-    made, frames = network(2, "tdan"), clip(length, 6, 7)
-    try:
-        expected = by_hand(made, frames, padding)
-    except ValueError:
-        assert length == 3
-        assert "circle" in padding
-        return
-    results = streamed(made, frames, padding)
-    assert same(results, expected)
-    assert [np.array_equal(a, b) for a, b in zip(images(results), images(expected), strict=True)] == [True] * length
-
-
 @pytest.mark.parametrize("size", [(1, 1), (1, 2), (2, 1), (1, 15), (3, 3), (13, 5)])
 def test_odd_and_tiny_sizes(size):
     made, frames = network(), clip(3, *size)
@@ -144,79 +124,6 @@ def test_odd_and_tiny_sizes(size):
         results = streamed(made, frames, **parts)
         assert {tuple(result.shape) for result in results} == {(3, 4 * size[0], 4 * size[1])}
         assert same(results, by_hand(made, frames, **parts))
-
-
-@pytest.mark.parametrize(
-    ("padding", "parts", "count"),
-    [
-        *((padding, {}, 1) for padding in PADDINGS),
-        ("reflection", {"tile": 12}, 3),
-        ("circle", {"chop": True}, 4),
-        ("replicate", {"flips": True}, 4),
-    ],
-)
-def test_every_part_of_a_frame_is_computed_once(monkeypatch, padding, parts, count):
-    calls = dict.fromkeys(("extract", "neighbour_part", "middle_part"), 0)
-
-    def counted(name, original):
-        def call(self, x):
-            calls[name] += len(x)
-            return original(self, x)
-
-        return call
-
-    for name in calls:
-        monkeypatch.setattr(TDAN, name, counted(name, getattr(TDAN, name)))
-    streamed(network(2), clip(7, 23, 7), padding, **parts)
-    expected = dict.fromkeys(calls, 7 * count)
-    assert calls == (expected | {"neighbour_part": 4 * 7 * count} if "tile" in parts else expected)  # saves memory
-
-
-@pytest.mark.parametrize("padding", PADDINGS)
-def test_memory_does_not_grow_with_the_clip(padding):
-    made, enhancer = network(2), Enhancer(network(2), flips=True)
-    frames, features = [], []
-
-    def living(references):
-        return sum(reference() is not None for reference in references)
-
-    def read():
-        for number in range(12):
-            frame = torch.full((3, 2, 3), number / 32)
-            frames.append(weakref.ref(frame))
-            yield number, frame
-
-    def extract(x):
-        features.append(weakref.ref(result := made.extract(x)))
-        return result
-
-    enhancer.network.extract = extract
-    for number, window in enumerate(windows(read(), 5, padding=padding)):
-        enhancer(window)
-        assert living(frames) <= 7
-        assert living(features) <= 5 * 4
-        assert living(features) == 5 * 4 or not 2 <= number < 10
-    assert len(features) == 12 * 4
-    enhancer.forget()
-    assert living(features) == 0
-
-
-def test_another_clip_begins():
-    made, first, second = network(2), clip(5, 6, 7), clip(4, 6, 7)[[0, 1, 2, 3, 0]]
-    enhancer = Enhancer(made)
-    enhancer(list(enumerate(first)))
-    enhancer.forget()
-    assert torch.equal(enhancer(list(enumerate(second))), by_network(made, second[None]))
-
-
-def test_half_precision_gives_nearly_the_same():
-    made, frames = network(), clip(3, 9, 14)
-    whole, half = torch.stack(streamed(made, frames)), torch.stack(streamed(made, frames, amp="bf16"))
-    assert half.dtype == torch.float32
-    assert 0 < (whole - half).abs().mean() < 0.02 * whole.std()
-
-
-# Clips
 
 
 @pytest.mark.parametrize("flags", [[], ["--padding", "tdan_eval"], ["--chop"], ["--flips", "--tile", "9"]], ids=str)

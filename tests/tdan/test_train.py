@@ -4,35 +4,30 @@ import json
 import os
 import shutil
 import signal
-from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 
 from common import cli
 from common.checkpoints import checkpoint_file
-from common.degrade.low_resolution import make_low
-from common.media.image import read_image
+from common.training.loop import Training
+from common.training.sampling import ShuffledOrder
 from tdan import run
 from tdan import train as train_module
-from tdan.config import PRESETS, preset
+from tdan.config import PRESETS
 from tdan.losses import tdan_loss
 from tdan.model import TDAN
-from tdan.samples import TrainingSamples, make_lows, turn
-from tdan.sets import find_clips, read_low
+from tdan.sets import find_clips
 from tests.helpers.runs import (
-    KILL,
+    KILL_AT_STEP_7,
     KILL_BEFORE_LIST,
     KILL_BEFORE_RENAME,
     KILLED,
     ROOT,
     launch,
-    make_clips,
     program,
     same,
-    script,
     start,
 )
 
@@ -43,22 +38,6 @@ TINY = (
     "--set", "valid_every_step=4", "--set", "write_log_every_step=2", "--set", "save_every_step=1", "-th", "0",
     "--device", "cpu",
 )  # fmt: skip
-
-
-@pytest.fixture(scope="session")
-def clips(tmp_path_factory):
-    """Septuplets of 64x48 pixels, and longer clips in folders."""
-    root = tmp_path_factory.mktemp("clips")
-    make_clips(root, "vimeo_septuplet", "--clips", 3, "--test_clips", 2, "--frames", 7)
-    for split, names in (("train", ("a", "b")), ("test", ("c",))):
-        for number, name in enumerate(names, 1):
-            folder = root / "clips" / split / name
-            folder.mkdir(parents=True)
-            source = root / f"vimeo_septuplet/sequences/00001/{number:04}"
-            frames = sorted(source.glob("*.png"))
-            for k, frame in enumerate([*frames, *frames[::-1]]):
-                shutil.copy(frame, folder / f"Frame {k}.png")
-    return root
 
 
 @pytest.fixture
@@ -82,11 +61,6 @@ def weights(tmp_path: Path, mode: str = "tiny", epoch: int = 3) -> dict[str, tor
 
 def scalars(tmp_path: Path, mode: str = "tiny") -> list[dict]:
     return [json.loads(line) for line in (folder(tmp_path, mode) / "metrics.jsonl").read_text().splitlines()]
-
-
-def batch_of(clips: Path, config, *positions: int) -> dict[str, torch.Tensor]:
-    dataset = TrainingSamples(find_clips(clips, config.data, "train", scale=config.scale), config)
-    return torch.utils.data.default_collate([dataset[position] for position in positions])
 
 
 @pytest.fixture(scope="session")
@@ -134,27 +108,6 @@ def test_sample_pictures_and_tensorboard(arguments, tmp_path):
         assert any(path.name.endswith("_motion.jpg") for path in (folder(tmp_path) / "sample" / split).iterdir())
 
 
-@pytest.mark.parametrize("name", ["TDAN_tiny_bi", "TDAN_tiny_bd"])
-def test_loss_falls_on_one_batch(clips, name):
-    torch.manual_seed(0)
-    config = replace(preset(name), crop=8)
-    network, batch = TDAN(8, 1, 1), batch_of(clips, config, 0, 1)
-    optimizer = torch.optim.Adam(network.parameters(), 3e-3)
-    found = []
-    for _ in range(40):
-        losses = tdan_loss(network(batch["frames"]), batch["frames"], batch["target"], config.align_weight)
-        optimizer.zero_grad()
-        losses["total"].backward()
-        optimizer.step()
-        found.append({name: loss.item() for name, loss in losses.items()})
-    assert found[-1]["sr"] < 0.3 * found[0]["sr"]
-    assert found[-1]["align"] < 0.3 * found[0]["align"]
-
-
-KILL_AT_STEP_7 = (
-    KILL + "from tdan.train import Run\nold = Run._update\n"
-    "Run._update = lambda self, *a: die() if self.step == 7 else old(self, *a)"
-)
 MOMENTS = {
     "between two steps": KILL_AT_STEP_7,
     "before a checkpoint takes its name": KILL_BEFORE_RENAME,
@@ -171,18 +124,17 @@ def test_kill_9_and_resume_give_the_undisturbed_weights(arguments, tmp_path, und
 
 
 def test_sigterm_saves_and_resumes_exactly(arguments, tmp_path, undisturbed, monkeypatch, capsys):
-    update = train_module.Run._update
+    update = Training.update
 
-    def interrupted(self, *given):
-        outcome = update(self, *given)
+    def interrupted(self, losses):
+        update(self, losses)
         if self.step == 7:
             os.kill(os.getpid(), signal.SIGTERM)
-        return outcome
 
-    monkeypatch.setattr(train_module.Run, "_update", interrupted)
+    monkeypatch.setattr(Training, "update", interrupted)
     assert cli.run(run.main, arguments("--set", "save_every_step=100")) == 128 + signal.SIGTERM
     assert "stopped after step 7" in capsys.readouterr().out
-    monkeypatch.setattr(train_module.Run, "_update", update)
+    monkeypatch.setattr(Training, "update", update)
     assert cli.run(run.main, arguments("-r", "auto", "-th", "2")) == 0  # workers change nothing
     assert "step 7" in capsys.readouterr().out
     assert same(weights(tmp_path), weights(undisturbed))
@@ -205,21 +157,6 @@ def test_two_processes_equal_one_and_survive_kill_9(arguments, tmp_path, undistu
     way = torch.cat([(one[key] - weights(undisturbed, epoch=1)[key]).flatten().float() for key in one]).norm()
     apart = torch.cat([(one[key] - parts[key]).flatten().float() for key in one]).norm()
     assert apart < 0.05 * way, (apart, way)
-
-
-def test_mean_gradient_of_two_samples_is_that_of_their_batch(clips):
-    torch.manual_seed(0)
-    config = replace(preset("TDAN_tiny_bi"), crop=8)
-    network = TDAN(8, 1, 1, init="authors").double()
-
-    def gradient(*positions):
-        network.zero_grad()
-        batch = {key: x.double() for key, x in batch_of(clips, config, *positions).items()}
-        tdan_loss(network(batch["frames"]), batch["frames"], batch["target"], 0.25)["total"].backward()
-        return torch.cat([parameter.grad.flatten() for parameter in network.parameters()])
-
-    both = gradient(0, 1)
-    assert ((gradient(0) + gradient(1)) / 2 - both).norm() < 1e-12 * both.norm()
 
 
 def test_second_stage_starts_from_the_first_one(arguments, tmp_path, undisturbed, capsys):
@@ -261,75 +198,6 @@ def test_epochs_count_clips(arguments, tmp_path, capsys):
     assert "2 clips; 3 steps" in capsys.readouterr().out
 
 
-def test_lows_of_a_crop_are_crops_of_the_lows():
-    rng = np.random.default_rng(0)
-    truths = [rng.integers(0, 256, (48, 64, 3), np.uint8) for _ in range(2)]
-    for degradation, scale in (("bi", 4), ("bd", 4), ("bi", 2)):
-        whole = [make_low(truth, degradation, scale=scale) for truth in truths]
-        for top, left in ((0, 0), (3, 5), (4, 8), (1, 7)):
-            place = slice(top, top + 8), slice(left, left + 8)
-            for made, low in zip(make_lows(truths, place, degradation, scale), whole, strict=True):
-                assert np.array_equal(made, low[place])
-
-
-def test_samples_depend_on_the_position_alone(clips):
-    for data in ("vimeo_bi", "vimeo_bd", "clips_bi"):
-        config = replace(preset("TDAN_tiny_bi"), data=data, crop=8)
-        found = find_clips(clips, data, "train")
-        first, again = (TrainingSamples(found, config)[7] for _ in range(2))
-        assert all(torch.equal(first[key], again[key]) for key in first)
-        other = TrainingSamples(found, replace(config, manual_seed=5))[7]
-        assert not torch.equal(first["frames"], other["frames"])
-        assert first["frames"].shape == (5, 3, 8, 8)
-        assert first["target"].shape == (3, 32, 32)
-
-
-def test_middle_frames_of_long_clips_vary(clips):
-    config = replace(preset("TDAN_tiny_bi"), data="clips_bi", crop=12, flip=False)
-    found = find_clips(clips, "clips_bi", "train")
-    assert [clip.middles for clip in found] == [tuple(range(2, 12))] * 2
-    assert found[0].truths[10].name == "Frame 10.png"  # sorted as numbers
-    dataset = TrainingSamples(found, config)
-    assert len({dataset[position]["target"].sum().item() for position in range(12)}) > 6
-
-
-def test_target_lies_over_the_middle_frame(clips):
-    from common.degrade.matlab_imresize import imresize
-
-    for scale in (2, 4):
-        config = replace(preset("TDAN_tiny_bi"), crop=12, scale=scale)
-        dataset = TrainingSamples(find_clips(clips, "vimeo_bi", "train", scale=scale), config)
-        for position in range(6):
-            item = dataset[position]
-            low = imresize(item["target"].permute(1, 2, 0).numpy(), scale=1 / scale)[2:-2, 2:-2]
-            difference = [np.abs(frame.permute(1, 2, 0).numpy()[2:-2, 2:-2] - low).mean() for frame in item["frames"]]
-            assert np.argmin(difference) == 2
-            assert difference[2] < 0.003  # half a level of rounding
-
-
-def test_prepared_frames_are_read_as_they_are(clips, tmp_path):
-    shutil.copytree(clips / "vimeo_septuplet", tmp_path / "vimeo_septuplet")
-    layout = ("--layout", "vimeo_septuplet", "--root", tmp_path)
-    script([ROOT / "datasets/prepare_vimeo90k.py", *layout, "--degrade", "BDx4"])
-    made, flying = (find_clips(tmp_path, "vimeo_bd", "train", prepared=prepared) for prepared in (True, False))
-    for a, b in zip(made, flying, strict=True):
-        assert np.array_equal(read_image(a.lows[1]), read_low(b, 1, 4))
-    config = replace(preset("TDAN_tiny_bd"), crop=8)
-    first, second = (TrainingSamples(found, config)[3] for found in (made, flying))
-    assert all(torch.equal(first[key], second[key]) for key in first)
-
-
-def test_turn_keeps_frames_and_target_together():
-    low = np.arange(4 * 6 * 3).reshape(4, 6, 3)
-    target = low.repeat(4, 0).repeat(4, 1)
-    seen = set()
-    for seed in range(60):
-        turned, large = turn([low, target], np.random.default_rng(seed))
-        assert np.array_equal(large[::4, ::4], turned)
-        seen.add((turned.shape, int(turned[0, 0, 0])))
-    assert len(seen) == 8
-
-
 def test_bf16_trains(arguments, tmp_path):
     assert cli.run(run.main, arguments("--amp", "bf16", "--set", "max_steps=2")) == 0
     assert all(torch.isfinite(tensor).all() for tensor in weights(tmp_path, epoch=1).values())
@@ -345,8 +213,40 @@ def test_nan_stops_and_names_step_and_checkpoint(arguments, monkeypatch, capsys)
     monkeypatch.setattr(train_module, "tdan_loss", spoiled)
     assert cli.run(run.main, arguments()) == 1
     message = capsys.readouterr().err
-    assert "step 3: loss or gradient is not finite (loss nan)" in message
+    assert "step 3: loss or gradient is not finite (total nan, sr nan, align nan)" in message
     assert "last good checkpoint" in message
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_a_diverging_training_ends_in_its_line(arguments, processes):
+    argv = arguments("--set", "learning_rate=1e20", batch=2 // processes)
+    done = start(PAPER, argv) if processes == 1 else launch(PAPER, [*argv, "-dist"], 29673)
+    assert done.returncode == 1, done.stderr
+    lines = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    assert len(lines) == 1
+    assert lines[0].startswith("error: step 2: loss or gradient is not finite (total nan")
+    assert "last good checkpoint: " in lines[0]
+    assert lines[0].endswith("last.pytorch")
+
+
+def test_fp16_goes_on_with_a_run_that_knew_no_scale(arguments, tmp_path):
+    assert cli.run(run.main, arguments("--set", "max_steps=2", "--amp", "bf16")) == 0
+    assert cli.run(run.main, arguments("--set", "max_steps=4", "--amp", "fp16", "-r", "auto")) == 0
+    assert [s["step"] for s in scalars(tmp_path) if s["tag"] == "learning_rate"] == [2, 4]
+
+
+def test_a_broken_frame_of_the_second_process_is_named(arguments, clips, tmp_path):
+    root = tmp_path / "data"
+    shutil.copytree(clips, root)
+    found = find_clips(root, "vimeo_bi", "train")
+    broken = found[ShuffledOrder(len(found), 1234)(1)].truths[2]  # of the sample that the second process starts with
+    broken.write_bytes(broken.read_bytes()[:200])
+    done = launch(PAPER, arguments("-dist", "--data_root", str(root), batch=1), 29674)
+    assert done.returncode
+    lines = [line for line in done.stderr.splitlines() if line.startswith("error: process ")]
+    assert [line.split(": ")[1] for line in lines] == ["process 1"]
+    assert f"{broken} is a truncated PNG file" in lines[0]
+    assert not any(f'File "{ROOT / place}' in done.stderr for place in ("tdan", "common"))
 
 
 def test_a_folder_with_a_run_is_not_started_over(arguments, tmp_path, undisturbed, capsys):

@@ -18,6 +18,7 @@ from common.media.image import list_frames, read_image, write_image
 from common.scoring import score_frames
 from common.scoring.metrics import psnr, ssim
 from common.scoring.protocols import TOFLOW
+from common.tables import score_lines
 from common.training.distributed import Processes
 from tests.helpers.runs import launch
 from toflow import evaluate, run, sets
@@ -139,7 +140,7 @@ def test_the_network_is_scored(evaluated, data_root, weights, batch):
         pred = network(torch.from_numpy(frames).permute(0, 3, 1, 2)[None] / 255)["pred"][0].permute(1, 2, 0).numpy()
         want.append(list(score_frames.score(TOFLOW["toflow"], pred, read_image(sample.target)).values()))
     assert np.allclose(list(per_sample(results / "score_vimeo_mixed_toflow.txt").values()), want, atol=0.002)
-    total = score_frames.totals(out.splitlines())
+    total = score_lines.totals(out.splitlines())
     assert [float(total["toflow", m][0]) for m in ("PSNR", "SSIM", "MAE")] == pytest.approx(np.mean(want, 0), abs=2e-3)
     assert total["toflow", "PSNR"][1] == "3"
     assert error == ""
@@ -199,7 +200,7 @@ def test_vid4_reads_and_degrades_every_frame_once(evaluated, data_root, monkeypa
         assert line.endswith(f" {count} frames")
         assert [float(v) for v in re.findall(r": (\S+)", line)] == pytest.approx(mean, abs=2e-5)
     assert [float(v) for v in re.findall(r": (\S+)", lines[-1])] == pytest.approx(np.mean(means, 0), abs=2e-5)
-    assert score_frames.totals([lines[-1]])["basicsr", "PSNR"][1] == "17"
+    assert score_lines.totals([lines[-1]])["basicsr", "PSNR"][1] == "17"
 
 
 def test_windows_of_vid4(data_root):

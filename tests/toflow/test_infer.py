@@ -16,8 +16,16 @@ from common.degrade.matlab_imresize import imresize
 from common.media.frame_windows import neighbour_indices
 from common.media.image import list_frames, to_uint8
 from common.media.video_reader import open_clip
-from tests.common.media.test_frame_rate import NTSC, pictures, read_folder, times_of, write_folder, write_video
-from tests.common.media.test_video_reader import sound_of, write_with_sound
+from tests.helpers.clips import (
+    NTSC,
+    pictures,
+    read_folder,
+    sound_of,
+    times_of,
+    write_folder,
+    write_video,
+    write_with_sound,
+)
 from tests.helpers.runs import start
 from toflow import infer, run
 from toflow.infer import restore

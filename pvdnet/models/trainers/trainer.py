@@ -6,36 +6,24 @@ before, without its gradient.
 Another trainer is a file beside this one with a class `Trainer` of the same methods; `--trainer` names it.
 """
 
-import math
 from collections.abc import Iterator
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from common.checkpoints import checkpoint_file
-from common.media.flow_color import flow_to_image
 from common.ops import complexity
 from common.ops.autocast import autocast
-from common.ops.warp import backward_warp
 from common.training.distributed import Processes, to_device
-from common.training.run_log import grid
+from common.training.minimiser import Minimiser
 from common.training.sampling import to_tensor
 from pvdnet.losses import blur_invariant_loss, frame_psnr, image_loss
-from pvdnet.models.deblurnet import DeblurNet, compile_parts, load_BIMNet
+from pvdnet.models.deblurnet import DeblurNet, compile_parts, initialise, load_BIMNet
 from pvdnet.models.trainers.radam import RAdam
-from pvdnet.samples import Video, clip_frames
-from pvdnet.schedule import cosine_restart, stepwise_decay
-
-
-def initialise(module: nn.Module, gain: float) -> None:
-    """Xavier weights and zero biases for every convolution."""
-    for layer in module.modules():
-        if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
-            nn.init.xavier_uniform_(layer.weight, gain)
-            if layer.bias is not None:
-                nn.init.zeros_(layer.bias)
+from pvdnet.samples import clip_frames
+from pvdnet.schedule import learning_rate
+from pvdnet.sets import Video
 
 
 class Trainer:
@@ -57,12 +45,10 @@ class Trainer:
         self.network.to(processes.device)
         if config.compile:
             compile_parts(self.network)
-        parallel = processes.world_size > 1
-        self.model = DistributedDataParallel(self.network) if parallel else self.network
-        self.optimizer = RAdam(
-            self.network.parameters(), config.lr_init, (config.beta1, 0.999), decay=config.weight_decay
-        )
-        self.scaler = torch.amp.GradScaler(processes.device.type, enabled=config.amp == "fp16")
+        self.parallel = DistributedDataParallel(self.network) if processes.world_size > 1 else self.network
+        betas = (config.beta1, 0.999)
+        optimizer = RAdam(self.network.parameters(), config.lr_init, betas, decay=config.weight_decay)
+        self.minimiser = Minimiser(optimizer, processes, config.amp)
         self.itr = {"train": 0, "valid": 0}  # frames seen
 
     @staticmethod
@@ -80,16 +66,16 @@ class Trainer:
         shape = (1, 3, 720, 1280)
         return complexity.macs(lambda: self.build(self.config), *[shape] * 4), complexity.parameters(self.network)
 
+    @property
+    def model(self) -> nn.Module:
+        """The network; in a step that of all processes together, who validate different numbers of frames."""
+        return self.parallel if torch.is_grad_enabled() else self.network
+
     # One iteration
 
     def learning_rate(self) -> float:
         """Rate of the coming step."""
-        config = self.config
-        if config.LRS == "LD":
-            return stepwise_decay(self.itr["train"], config.lr_init, config.decay_period, config.decay_rate)
-        return cosine_restart(
-            self.itr["train"], config.lr_init, config.T_period, config.restarts, config.restart_weights, config.eta_min
-        )
+        return learning_rate(self.itr["train"], self.config)
 
     def first_memory(self, batch: dict[str, Tensor]) -> Tensor:
         """What stands for the previous result at a sample's first step: its first blurry frame."""
@@ -119,27 +105,15 @@ class Trainer:
         Raises:
             FloatingPointError: the loss or its gradient is not finite; the weights are still those before the step.
         """
-        config, device = self.config, self.processes.device
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.learning_rate()
-        self.optimizer.zero_grad(set_to_none=True)
-        with autocast(device, config.amp):
+        with autocast(self.processes.device, self.config.amp):
             losses, outputs = self.forward(batch, frame, memory)
-        values = {key: loss.item() for key, loss in losses.items()}
-        self.scaler.scale(losses["total"]).backward()
-        self.scaler.unscale_(self.optimizer)
-        norm = nn.utils.clip_grad_norm_(self.network.parameters(), config.gc).item()
-        # An overflow under fp16 is ordinary: the scaler leaves that step out and scales less.
-        broken = not math.isfinite(values["total"]) or (config.amp != "fp16" and not math.isfinite(norm))
-        if self.processes.any(broken)[0]:
-            parts = ", ".join(f"{key} {value:g}" for key, value in values.items())
-            raise FloatingPointError(
-                f"step {self.itr['train'] + 1}: loss is not finite ({parts}; gradient norm {norm:g})"
-            )
-        self.scaler.step(self.optimizer)
-        self.scaler.update()
+        values = self.minimiser.step(losses, self.learning_rate(), self.clip)
         self.itr["train"] += 1
-        return values, self.next_memory(outputs), outputs, norm
+        return values, self.next_memory(outputs), outputs, self.norm
+
+    def clip(self) -> None:
+        """Bring the gradient's norm down to `gc` where it is larger; `norm` is what it was."""
+        self.norm = nn.utils.clip_grad_norm_(self.network.parameters(), self.config.gc).item()
 
     def next_memory(self, outputs: dict[str, Tensor]) -> Tensor:
         """What the step leaves for the next one."""
@@ -148,54 +122,23 @@ class Trainer:
     # Validation
 
     @torch.no_grad()
-    def validate(self, videos: list[Video], with_pictures: bool) -> Iterator[tuple[dict, dict | None]]:
-        """Run through whole videos frame by frame.
-
-        Args:
-            videos: those of this process.
-            with_pictures: give sample pictures of every video's second frame.
-
-        Yields:
-            A frame's losses and its `psnr` in dB; its pictures or None.
-        """
-        model, self.model = self.model, self.network  # processes validate different numbers of frames
-        try:
-            for video in videos:
-                memory = last_sharp = None
-                for index, frames, truth in clip_frames(video):
-                    sharp = to_tensor(truth)[None]
-                    before = sharp if last_sharp is None else last_sharp
-                    batch = {"input": torch.stack(frames, 1), "gt": torch.stack((before, sharp), 1)}
-                    batch, last_sharp = to_device(batch, self.processes.device), sharp
-                    memory = self.first_memory(batch) if memory is None else memory
-                    losses, outputs = self.forward(batch, 0, memory)
-                    memory = self.next_memory(outputs)
-                    self.itr["valid"] += 1
-                    values = {key: loss.item() for key, loss in losses.items()}
-                    show = with_pictures and index == min(1, len(video) - 1)
-                    yield (
-                        values | {"psnr": self.psnr(batch, outputs).item()},
-                        self.pictures(batch, 0, outputs) if show else None,
-                    )
-        finally:
-            self.model = model
+    def validate(self, video: Video) -> Iterator[tuple[dict, dict, dict]]:
+        """Run through a whole video; yields each frame's losses with its `psnr` in dB, its batch and its outputs."""
+        memory = sharp = None
+        for _, frames, truth in clip_frames(video):
+            before, sharp = sharp, to_tensor(truth)[None]
+            truths = torch.stack((sharp if before is None else before, sharp), 1)
+            batch = to_device({"input": torch.stack(frames, 1), "gt": truths}, self.processes.device)
+            memory = self.first_memory(batch) if memory is None else memory
+            losses, outputs = self.forward(batch, 0, memory)
+            memory = self.next_memory(outputs)
+            self.itr["valid"] += 1
+            values = {key: loss.item() for key, loss in losses.items()}
+            yield values | {"psnr": self.psnr(batch, outputs).item()}, batch, outputs
 
     def psnr(self, batch: dict[str, Tensor], outputs: dict[str, Tensor]) -> Tensor:
         """The score of a validation frame."""
         return frame_psnr(outputs["result"], batch["gt"][:, 1])
-
-    def pictures(self, batch: dict[str, Tensor], frame: int, outputs: dict[str, Tensor]) -> dict[str, np.ndarray]:
-        """Sample pictures of a step: frames, result, aligned sharp frames, flows as colours."""
-        pictures = {"input": grid(batch["input"][:, frame + 1]), "gt": grid(batch["gt"][:, frame + 1])}
-        if "result" in outputs:
-            pictures["result"] = grid(outputs["result"])
-        for name, flow in outputs.items():
-            if name.startswith("flow_"):
-                flow = flow.detach().float()
-                pictures[f"warped_{name[-2:]}"] = grid(backward_warp(batch["gt"][:, frame], flow, padding="zeros"))
-                colours = [flow_to_image(one.permute(1, 2, 0).cpu().numpy()) for one in flow]
-                pictures[name] = grid(torch.stack([to_tensor(colour) for colour in colours]))
-        return pictures
 
     # Checkpoints
 
@@ -205,16 +148,16 @@ class Trainer:
 
     def state(self) -> dict:
         """What a resume needs besides the weights."""
+        saved = self.minimiser.state()
         return {
             "itr": dict(self.itr),
             "schedulers": [{"itr": self.itr["train"], "lr": self.learning_rate()}],
-            "optimizers": [self.optimizer.state_dict()],
-            "scaler": self.scaler.state_dict(),
+            "optimizers": [saved["optimizer"]],
+            "scaler": saved["scaler"],
         }
 
     def restore(self, weights: dict[str, Tensor], state: dict, source) -> None:
         """Go back to what `weights` and `state` gave."""
         checkpoint_file.load_strict(self.network, weights, source)
-        self.optimizer.load_state_dict(state["optimizers"][0])
-        self.scaler.load_state_dict(state["scaler"])
+        self.minimiser.restore({"optimizer": state["optimizers"][0], "scaler": state["scaler"]})
         self.itr = dict(state["itr"])

@@ -14,13 +14,18 @@ import torch
 from common import cli
 from common.media.frame_rate import between, check_halves, halves, open_retimed, retimed, write_retimed
 from common.media.frame_times import Timing
-from common.media.image import list_frames, read_image, to_uint8, write_image
-from common.media.scene_cuts import change
-from common.media.video_reader import open_clip, open_writer
-from common.sets.synthetic_scene import Scene
-from tests.common.media.test_video_reader import sound_of, write_with_sound
+from common.media.video_reader import open_clip
+from tests.helpers.clips import (
+    NTSC,
+    pictures,
+    read_folder,
+    sound_of,
+    times_of,
+    write_folder,
+    write_video,
+    write_with_sound,
+)
 
-NTSC = Fraction(24000, 1001)
 HALF = Fraction(1, 2)
 
 
@@ -48,65 +53,6 @@ def interpolate(tmp_path):
         return cli.run(main, ["--input", str(tmp_path / source), "--output", str(tmp_path / target), *more])
 
     return call
-
-
-def pictures(count=5, height=50, width=70, seed=7):
-    scene = Scene(seed, height, width)
-    return [to_uint8(scene.render(float(t))) for t in range(count)]
-
-
-def write_folder(folder, frames):
-    for number, frame in enumerate(frames):
-        write_image(folder / f"shot_{number}.png", frame)
-
-
-def write_video(path, frames, times=None, **options):
-    with open_writer(path, **{"frame_rate": NTSC, **options}) as writer:
-        for number, frame in enumerate(frames):
-            writer.write(frame, times and times[number])
-    return path
-
-
-def read_folder(folder):
-    return [read_image(path) for path in list_frames(folder)]
-
-
-def times_of(path):
-    return [time for _, time in open_clip(path).timed()]
-
-
-# Timing
-
-
-def test_steps_of_multi_divide_every_gap():
-    timing = Timing(Fraction(25), 3, None, False)
-    assert timing.frame_rate == 75
-    assert list(timing.steps(Fraction(1), Fraction(4))) == [(0, 1), (Fraction(1, 3), 2), (Fraction(2, 3), 3)]
-    assert list(timing.steps(Fraction(4))) == [(0, 4)]
-    assert [timing.total(n) for n in (None, 2, 81)] == [None, 4, 241]
-    slow = Timing(Fraction(25), 3, None, True)
-    assert (slow.frame_rate, slow.stretch) == (25, 3)
-    assert [time for _, time in slow.steps(Fraction(1), Fraction(4))] == [3, 6, 9]
-
-
-@pytest.mark.parametrize("fps", [Fraction(60), Fraction(10), NTSC, Fraction(30000, 1001), Fraction(1), Fraction(1, 7)])
-def test_steps_of_fps_are_where_they_belong(fps):
-    times = [n / NTSC for n in range(49)]
-    timing = Timing(NTSC, None, fps, False)
-    result = [step for pair in pairwise(times) for step in timing.steps(*pair)] + list(timing.steps(times[-1]))
-    assert [time for _, time in result] == [n / fps for n in range(len(result))]
-    assert result[-1][1] <= times[-1] < result[-1][1] + 1 / fps
-    assert timing.total(49) == len(result)
-    assert [t for t, _ in result] == [time * NTSC % 1 for _, time in result]
-
-
-def test_a_time_that_is_nearly_a_frame_is_that_frame():
-    for error in (Fraction(-1, 100_000), Fraction(1, 100_000)):
-        timing = Timing(Fraction(25), None, Fraction(50), False)
-        times = [Fraction(0), Fraction(1, 25) + error, Fraction(2, 25)]
-        result = [step for pair in pairwise(times) for step in timing.steps(*pair)] + list(timing.steps(times[-1]))
-        assert [time for _, time in result] == [Fraction(n, 50) for n in range(5)]
-        assert [t for t, _ in result][::2] == [0, 0, 0]
 
 
 # Frames, rates and times of files
@@ -241,32 +187,6 @@ def test_a_cut_is_not_blended(tmp_path, interpolate, capsys):
     assert interpolate("in", "blended", "--multi", "4", "--scene", "1") == 0
     assert "not blended" not in capsys.readouterr().out
     assert not np.array_equal(read_folder(tmp_path / "blended")[10], frames[2])
-
-
-def test_motion_light_and_noise_are_no_cuts():
-    for seed in range(2):
-        scene = Scene(seed, 192, 320, pace=2)  # twice as fast as ordinary video
-        frames = [to_uint8(scene.render(float(t))) for t in range(4)]
-        assert max(change(*pair) for pair in pairwise(frames)) < 0.4
-        other = to_uint8(Scene(seed + 10, 192, 320).render(0.0))
-        assert change(frames[3], other) > 0.7
-        assert change(frames[0], frames[0] // 2) < 0.1  # a fade
-        noise = np.random.default_rng(seed).normal(0, 10, (2, *frames[0].shape))
-        assert change(*np.clip(frames[0] + noise, 0, 255).astype(np.uint8)) < 0.2
-        black = np.zeros_like(other)
-        assert min(change(black, other), change(other, black)) > 0.9
-        assert change(black, black) == 0
-
-
-def test_cuts_of_real_clips(real_data):
-    clip = list(open_clip(real_data / "video/car-turn.mp4"))
-    assert max(change(*pair) for pair in pairwise(clip)) < 0.3
-    assert max(change(*pair) for pair in zip(clip[:-4], clip[4:], strict=True)) < 0.4
-    pan = [np.ascontiguousarray(clip[0][:, start : start + 400]) for start in (0, 40)]
-    assert change(*pan) < 0.4
-    firsts = [clip[0]] + [read_image(list_frames(folder)[0]) for folder in sorted((real_data / "Vid4/GT").iterdir())]
-    shots = [cv2.resize(frame, (640, 360), interpolation=cv2.INTER_AREA) for frame in firsts]
-    assert min(change(*pair) for pair in pairwise(shots)) > 0.7
 
 
 # What goes wrong

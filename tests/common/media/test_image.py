@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from common.media import image as module
-from common.media.color import luma, rgb_to_y, rgb_to_ycbcr, ycbcr_to_rgb
 from common.media.image import crop_to_multiple, list_frames, read_image, to_uint8, write_image
 
 
@@ -195,23 +194,3 @@ def test_crop_to_multiple(picture):
     assert crop_to_multiple(picture[..., 0], 1).shape == (33, 47)
     with pytest.raises(ValueError, match="smaller"):
         crop_to_multiple(picture[:3], 4)
-
-
-def test_y_of_known_colours():
-    colours = np.array([[[0, 0, 0], [255, 255, 255], [255, 0, 0], [0, 255, 0], [0, 0, 255]]], np.uint8)
-    assert np.allclose(rgb_to_y(colours), [[16, 235, 81.481, 144.553, 40.966]])
-    assert rgb_to_y(colours, rounded=True).tolist() == [[16, 235, 81, 145, 41]]
-    assert np.allclose(rgb_to_ycbcr(colours / 255)[..., 0], rgb_to_y(colours))
-    assert np.allclose(rgb_to_ycbcr(colours)[0, :2, 1:], 128)  # black and white have no colour
-    assert np.allclose(luma(colours)[0, :2], [0, 255])
-    with pytest.raises(ValueError, match="HxWx3"):
-        rgb_to_y(colours[..., 0])
-
-
-def test_ycbcr_round_trip():
-    rgb = np.random.default_rng(0).random((9, 9, 3))
-    assert np.allclose(ycbcr_to_rgb(rgb_to_ycbcr(rgb)), rgb, atol=1e-12)
-    levels = np.round(rgb * 255).astype(np.uint8)
-    assert np.abs(ycbcr_to_rgb(rgb_to_ycbcr(levels, rounded=True), rounded=True).astype(int) - levels).max() <= 2
-    outside = np.array([[[235, 128, 240], [16, 128, 16]]], np.uint8)  # brighter than white, darker than black
-    assert ycbcr_to_rgb(outside, rounded=True)[0, :, 0].tolist() == [255, 0]

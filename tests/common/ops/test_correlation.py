@@ -1,3 +1,5 @@
+"""The cost volume against its definition."""
+
 import math
 
 import pytest

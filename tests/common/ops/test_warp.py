@@ -1,3 +1,5 @@
+"""Backward warping: known motions, borders, gradients, autocast."""
+
 import pytest
 import torch
 from torch.autograd import gradcheck

@@ -106,10 +106,11 @@ def test_status_delta_and_summary(tmp_path):
     ]
     page = written(tmp_path, rows)
     lines = [one["class"] for one in page.all("tr") if "class" in one]
-    assert lines == ["ok", "off", "no-tolerance", "unknown"]
+    assert lines == ["ok", "off", "no-tolerance", "not-measured"]
     for text in ("+0.02", "−0.0200", "✗ off", "✓ ok", "no tolerance", "abc1234"):
         assert text in page.text
-    assert "3  of 4 rows measured:  1  within tolerance,\n 1  out,  1  without a tolerance" in page.text
+    summary = " ".join(page.text.split())
+    assert "3 of 4 rows measured: 1 within tolerance, 1 out, 1 without a tolerance. 1 not measured" in summary
     assert len(page.all("b", **{"class": "bad"})) == 1
     assert [one["rowspan"] for one in page.all("th", scope="rowgroup")] == ["2", "1", "1"]
 
@@ -117,6 +118,14 @@ def test_status_delta_and_summary(tmp_path):
 def test_a_value_that_is_no_number_is_off(tmp_path):
     page = written(tmp_path, [ROW | {"measured": "nan"}])
     assert page.all("tr", **{"class": "off"})
+
+
+def test_a_trained_row_that_is_better_is_no_fault(tmp_path):
+    row = ROW | {"measured": "32.5", "delta": "+0.61", "checkpoint": "trained"}
+    page = written(tmp_path, [row, row | {"measured": "31.0"}])
+    assert [one["class"] for one in page.all("tr") if "class" in one] == ["better", "off"]
+    assert "✓ better" in page.text
+    assert "0 within tolerance, 1 better than that, 1 out" in " ".join(page.text.split())
 
 
 def test_clip_rows_are_folded_behind_the_whole_set(tmp_path):

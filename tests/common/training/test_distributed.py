@@ -1,0 +1,93 @@
+"""One process or several: what they tell each other, which device each takes, what a launcher must say."""
+
+import json
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from common.cli import UsageError
+from common.training.distributed import Processes, choose_device, is_lost, joined, to_device
+from tests.helpers.runs import launch
+
+ONE = Processes(0, 1, torch.device("cpu"))
+
+TALK = """
+import json, sys
+from types import SimpleNamespace
+from common.training.distributed import joined
+with joined(SimpleNamespace(dist=True, device="cpu")) as me:
+    found = {
+        "main": me.is_main,
+        "sum": me.sum([me.rank + 0.5, 1e15 + me.rank]),
+        "any": me.any(me.rank == 1, False),
+        "gather": me.gather({"rank": me.rank}),
+        "broadcast": me.broadcast(f"from {me.rank}"),
+    }
+    me.wait()
+with open(f"{sys.argv[1]}/{me.rank}.json", "w") as file:
+    json.dump(found, file)
+"""
+
+
+def options(dist):
+    return SimpleNamespace(dist=dist, device="cpu")
+
+
+def test_one_process_needs_no_other():
+    assert ONE.is_main
+    assert ONE.sum([1.5, 2.0]) == [1.5, 2.0]
+    assert ONE.any(True, False) == [True, False]
+    assert ONE.gather("x") == ["x"]
+    assert ONE.broadcast("x") == "x"
+    ONE.wait()
+
+
+def test_two_processes_tell_each_other(tmp_path):
+    script = tmp_path / "talk.py"
+    script.write_text(TALK)
+    done = launch("pvdnet", [str(tmp_path)], 29601, script=script)
+    assert done.returncode == 0, done.stderr
+    first, second = (json.loads((tmp_path / f"{rank}.json").read_text()) for rank in (0, 1))
+    assert (first.pop("main"), second.pop("main")) == (True, False)
+    assert first == second
+    assert first == {
+        "sum": [2.0, 2e15 + 1],  # float32 would lose the one
+        "any": [True, False],
+        "gather": [{"rank": 0}, {"rank": 1}],
+        "broadcast": "from 0",
+    }
+
+
+def test_devices_by_name():
+    assert choose_device("cpu") == torch.device("cpu")
+    assert choose_device("auto").type == ("cuda" if torch.cuda.is_available() else "cpu")
+    for name, told in (("tpu9", "expected auto, cpu, cuda or cuda:N"), ("cuda:99", r"there are \d+ CUDA devices")):
+        with pytest.raises(UsageError, match=f"^--device {name}: {told}"):
+            choose_device(name)
+
+
+def test_a_launcher_and_the_flag_go_together(monkeypatch):
+    for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK"):
+        monkeypatch.delenv(name, raising=False)
+    with joined(options(dist=False)) as processes:
+        assert processes == ONE
+    with pytest.raises(UsageError, match="-dist needs a launcher: torchrun"), joined(options(dist=True)):
+        pass
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(UsageError, match="started as one of 2 processes: add -dist"), joined(options(dist=False)):
+        pass
+
+
+def test_a_lost_process_is_told_from_other_errors():
+    assert is_lost(torch.distributed.DistError("x"))
+    assert is_lost(RuntimeError("[/gloo/transport/tcp/pair.cc] Connection closed by peer"))
+    for other in (RuntimeError("shapes differ"), ValueError("gloo"), None):
+        assert not is_lost(other)
+
+
+def test_every_tensor_of_a_batch_moves():
+    moved = to_device({"a": torch.ones(2), "b": torch.zeros(1, 3)}, torch.device("meta"))
+    assert {key: (x.device.type, tuple(x.shape)) for key, x in moved.items()} == {
+        "a": ("meta", (2,)), "b": ("meta", (1, 3)),
+    }  # fmt: skip
