@@ -31,12 +31,12 @@ def train(options, config: Config) -> int:
     """Train by the command line's options and the settings; returns the exit code."""
     with Training(options, config, digits=7) as run:
         # What is drawn in which stage; all is looked at now, not after hours of training
-        found = find_samples(options.data_root, config.data, "train", prepared=config.prepared)
+        samples = find_samples(options.data_root, config.data, "train", prepared=config.prepared)
         test = find_samples(options.data_root, config.data, "test", prepared=config.prepared)
         test = run.share(test, config.valid_samples)
-        stages = plan(config, len(found))
+        stages = plan(config, len(samples))
         sizes = [run.batch_size(stage.total_batch, f"{REMEDY} (stage {stage.name})") for stage in stages]
-        samples = [training_samples(stage, found, options.data_root, config) for stage in stages]
+        drawn = [training_samples(stage, samples, options.data_root, config) for stage in stages]
 
         # What is computed, from which weights
         goes_on = run.find_saved()
@@ -49,14 +49,14 @@ def train(options, config: Config) -> int:
         run.begin(network, last=stages[-1].last, epoch=config.valid_every_step)  # MMagic's epochs are such periods
         macs = lambda: complexity.macs(lambda: TOFlow(config.form), (1, config.form.frames, 3, 720, 1280))  # noqa: E731
         parts = ", ".join(f"{stage.name} to step {stage.last}" for stage in stages)
-        run.describe(f"{len(found)} samples; {parts}", macs, MODEL, sizes[-1])
+        run.describe(f"{len(samples)} samples; {parts}", macs, MODEL, sizes[-1])
         if run.processes.world_size > 1 and config.form.batch_norm:
             run.log.say("warning: batch normalisation sees the samples of its own process alone")
 
-        for stage, drawn, size in zip(stages, samples, sizes, strict=True):
-            if run.stopped or run.step >= stage.last:
+        for stage, dataset, size in zip(stages, drawn, sizes, strict=True):
+            if run.stopped or run.step >= stage.last:  # not to be begun, or done before
                 continue
-            # What is minimised, by which optimiser and schedule
+            # What learns, by which loss, optimiser and schedule
             learning = learning_parts(network, stage.name)
             own = [parameter for parameter in network.parameters() if parameter.requires_grad]
             run.minimise(
@@ -67,7 +67,7 @@ def train(options, config: Config) -> int:
                 first=stage.first,
             )
             where = f"stage:{stage.name}"
-            for batch in run.steps(drawn, size, stage.last, stage.name):
+            for batch in run.steps(dataset, size, stage.last, stage.name):
                 loss, outputs = run.forward(batch)
                 run.update({"loss": loss})
                 if run.is_due(config.write_log_every_step):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 from pathlib import Path
@@ -12,6 +13,7 @@ import torch
 from common import cli
 from common.checkpoints import checkpoint_file
 from common.training.loop import Training
+from common.training.sampling import ShuffledOrder
 from tests.helpers.runs import (
     KILL_AT_STEP_7,
     KILL_BEFORE_LIST,
@@ -27,7 +29,6 @@ from toflow import run
 from toflow.checkpoints import spynet_names
 from toflow.config import PRESETS
 from toflow.model import FORMS, TOFlow
-from toflow.samples import TrainingSamples
 from toflow.sets import find_samples
 from toflow.stages import Objective
 
@@ -225,6 +226,7 @@ def test_nan_stops_and_names_step_and_checkpoint(arguments, monkeypatch, capsys)
     assert "last good checkpoint" in message
 
 
+OURS = rf'File "{ROOT}/(common|toflow)/'  # in a traceback; the launcher shows one of its own
 DIVERGING = ("--set", "learning_rates=1e20,1e20,1e20")
 
 
@@ -240,7 +242,7 @@ def test_a_training_of_two_processes_that_diverges_ends_in_its_line(arguments):
     done = launch(PAPER, arguments(*DIVERGING, "-dist", batch=1), 29653)
     assert done.returncode == 1
     assert "error: step 2: loss or gradient is not finite (loss nan)" in done.stderr
-    assert f'File "{ROOT}' not in done.stderr  # the launcher's traceback is its own
+    assert not re.search(OURS, done.stderr)
     assert "Signal 11" not in done.stderr
 
 
@@ -248,14 +250,14 @@ def test_a_broken_frame_of_the_second_process_is_named(arguments, clips, tmp_pat
     root = tmp_path / "data"
     shutil.copytree(clips, root)
     samples = find_samples(root, "vimeo_mixed", "train")
-    second = TrainingSamples(samples, PRESETS["TOFlow_denoise_tiny"]).order(1)  # of the first step: rank 1's
+    second = ShuffledOrder(len(samples), PRESETS["TOFlow_denoise_tiny"].manual_seed)(1)  # of step 1: that of rank 1
     broken = samples[second].frames[1]
     broken.write_bytes(broken.read_bytes()[:200])
     more = ("--data_root", str(root), "--set", "stages=joint", "--set", "steps=4", "--set", "learning_rates=1e-3")
     done = launch(PAPER, arguments(*more, "-dist", batch=1), 29654)
     assert done.returncode == 1
     assert [line for line in done.stderr.splitlines() if line.startswith("error: process 1: ") and str(broken) in line]
-    assert f'File "{ROOT}' not in done.stderr
+    assert not re.search(OURS, done.stderr)
 
 
 @pytest.mark.filterwarnings("ignore:.*GradScaler is enabled:UserWarning")
