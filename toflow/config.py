@@ -13,8 +13,8 @@ from pathlib import Path
 
 from common import cli, settings
 from common.media import frame_rate
-from common.scoring.protocols import TOFLOW
 from toflow.model import FORMS, MULTIPLE, Form
+from toflow.protocols import PROTOCOLS
 from toflow.sets import FLOW_SETS, SETS, TASKS, TRAINING_SETS
 
 STAGES = ("flow", "mask", "processing", "joint")
@@ -178,7 +178,7 @@ def build_parser() -> cli.Parser:
     add("--prepared", action="store_true", default=keep,
         help="read degraded frames that prepare_vimeo90k.py --degrade wrote, instead of making them")  # fmt: skip
     add("--network", default=keep, choices=FORMS, help="form of the network")
-    add("--protocol", nargs="+", choices=TOFLOW, help="how to score; all that the data set has if not given")
+    add("--protocol", nargs="+", choices=PROTOCOLS, help="how to score; all that the data set has if not given")
     add("--baseline", action="store_true",
         help="score or write the mean of the two frames, or the middle frame as it is, without a network")  # fmt: skip
     add("--export", choices=("onnx",), help="write the network to --output, such as toflow.onnx")

@@ -19,12 +19,13 @@ from common.media.image import read_image, to_uint8, write_image
 from common.ops.autocast import autocast
 from common.scoring import score_frames
 from common.scoring.evaluation import Evaluation
-from common.scoring.protocols import TOFLOW, Protocol
+from common.scoring.protocols import Protocol
 from common.scoring.score_frames import Cache, Score
 from common.training import distributed
 from toflow.checkpoints import load
 from toflow.config import PRESETS, Config
 from toflow.model import FORMS, TOFlow, predict
+from toflow.protocols import PROTOCOLS
 from toflow.samples import evaluation_frames
 from toflow.sets import SETS, WINDOW, Sample, find_samples
 
@@ -193,8 +194,8 @@ def evaluate(options, config: Config) -> int:
 
 def _evaluate(network, path: Path | None, options, config: Config, processes) -> None:
     samples = find_samples(options.data_root, config.data, "test", prepared=config.prepared)
-    asked = dict.fromkeys(options.protocol or (p.name for p in TOFLOW.values() if config.data in p.sets))
-    protocols = [TOFLOW[name] for name in asked]
+    asked = dict.fromkeys(options.protocol or (p.name for p in PROTOCOLS.values() if config.data in p.sets))
+    protocols = [PROTOCOLS[name] for name in asked]
     evaluation = Evaluation(options, config, path.stem if path else BASELINE, processes)
     pictures = evaluation.folder if config.save_sample else None
     found = evaluation.gather(lambda: run_protocols(network, samples, protocols, config, processes, pictures))

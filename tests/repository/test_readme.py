@@ -15,7 +15,8 @@ import toflow.config
 from common.checkpoints import checkpoint_file
 from common.checkpoints.published import entries
 from common.media.image import write_image
-from common.media.video_reader import open_clip, open_writer
+from common.media.video_reader import open_clip
+from common.media.video_writer import open_writer
 from common.papers import PAPERS, ROOT
 from ifrnet.model import IFRNet
 from pvdnet.models.deblurnet import DeblurNet

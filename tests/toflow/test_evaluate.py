@@ -17,13 +17,13 @@ from common.degrade.matlab_imresize import imresize
 from common.media.image import list_frames, read_image, write_image
 from common.scoring import score_frames
 from common.scoring.metrics import psnr, ssim
-from common.scoring.protocols import TOFLOW
 from common.tables import score_lines
 from common.training.distributed import Processes
 from tests.helpers.runs import launch
 from toflow import evaluate, run, sets
 from toflow.config import parse, preset
 from toflow.model import FORMS, TOFlow
+from toflow.protocols import PROTOCOLS as TOFLOW
 from toflow.samples import evaluation_frames
 
 ALONE = Processes(0, 1, torch.device("cpu"))

@@ -5,9 +5,9 @@ import pytest
 
 from common.scoring import score_frames
 from common.scoring.metrics import ssim
-from common.scoring.protocols import TOFLOW
 from common.scoring.score_frames import Score
 from toflow import evaluate, sets
+from toflow.protocols import PROTOCOLS as TOFLOW
 
 
 def test_every_set_has_its_protocols():

@@ -3,10 +3,10 @@
 import pytest
 
 from common.checkpoints.published import entries
-from common.scoring.protocols import TOFLOW
 from common.tables import results_csv as common_tables
 from toflow import tables
 from toflow.config import PRESETS, parse, preset
+from toflow.protocols import PROTOCOLS as TOFLOW
 from toflow.sets import SETS
 
 
