@@ -2,7 +2,7 @@
 PYTHON ?= python3
 PY = .venv/bin/python
 
-.PHONY: help setup test reproduce-tables record-tables bench data lint tables tables-check
+.PHONY: help setup test test-kernels reproduce-tables record-tables bench data lint tables tables-check
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:[^#]*## */|/' | awk -F'|' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -17,6 +17,9 @@ setup: .venv/.done  ## make .venv with the tested versions and this package in e
 
 test: .venv/.done  ## run the tests on all cores (under 10 minutes on 2)
 	$(PY) tests/helpers/shared_run.py -q
+
+test-kernels: .venv/.done  ## run the tests with kernels of older processors, and with 2 and 4 threads (5 times as long)
+	$(PY) tests/helpers/kernel_runs.py -q $(ARGS)
 
 reproduce-tables: .venv/.done  ## measure every row whose data and weights are here; ARGS="--quick" for the short part
 	$(PY) -m common.tables.reproduce $(ARGS)

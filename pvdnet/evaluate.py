@@ -15,13 +15,13 @@ from common.media.image import to_uint8, write_image
 from common.ops.autocast import autocast
 from common.scoring.evaluation import Evaluation
 from common.scoring.metrics import psnr, ssim
-from common.scoring.protocols import PROTOCOLS
 from common.training import distributed
 from pvdnet.checkpoints import load
 from pvdnet.config import Config
 from pvdnet.koehler import koehler_scores
 from pvdnet.models.deblurnet import DeblurNet, load_BIMNet
 from pvdnet.models.trainers.trainer_BIMNet import Trainer as BIMNetTrainer
+from pvdnet.protocols import PROTOCOLS
 from pvdnet.samples import clip_frames, validation_videos
 from pvdnet.sets import Video, find_videos
 
@@ -42,7 +42,7 @@ def protocol_scores(name: str, result: np.ndarray, gt: np.ndarray) -> tuple[floa
     """PSNR in dB and SSIM of one frame.
 
     Args:
-        name: a protocol of `common/scoring/protocols.py`: "pvdnet_code" or "pvdnet_paper".
+        name: a protocol of `protocols.py`: "pvdnet_code" or "pvdnet_paper".
         result: HxWx3 float, about [0, 1], as the network gives it.
         gt: HxWx3 uint8.
     """

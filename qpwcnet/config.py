@@ -14,10 +14,11 @@ from pathlib import Path
 
 from common import cli, settings
 from common.media import frame_rate
-from common.scoring.protocols import FLOW, INTERPOLATION
+from common.scoring.protocols import INTERPOLATION
 from common.training.run_folder import numbered_runs
 from qpwcnet.losses import FLOW_LOSSES
 from qpwcnet.model import ACTIVATIONS, FILTERS, FLOW_ORDERS, MULTIPLE
+from qpwcnet.protocols import FLOW
 from qpwcnet.pwcnet import MULTIPLE as PWC_MULTIPLE
 from qpwcnet.pwcnet import VARIANTS
 from qpwcnet.schedule import SCHEDULES

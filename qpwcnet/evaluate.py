@@ -23,7 +23,7 @@ from common.media.image import read_clip, to_uint8, write_image
 from common.ops.autocast import autocast
 from common.scoring.evaluation import Evaluation
 from common.scoring.metrics import end_point_error
-from common.scoring.protocols import FLOW, INTERPOLATION, FlowProtocol, InterpolationProtocol
+from common.scoring.protocols import INTERPOLATION, FlowProtocol, InterpolationProtocol
 from common.scoring.score_frames import SMALLEST, ahead, score_between, share, text
 from common.tables.results_csv import read
 from common.training import distributed
@@ -32,6 +32,7 @@ from qpwcnet.augment import resize, resize_pair
 from qpwcnet.checkpoints import load
 from qpwcnet.config import Config
 from qpwcnet.pictures import flow_pictures, interp_pictures
+from qpwcnet.protocols import FLOW
 from qpwcnet.sets import Pair, Triplet, find_pairs, find_triplets, missing_part, read_pair
 
 BASELINES = {"flow": "zero", "interp": "blend"}  # what stands for the weights' name

@@ -12,8 +12,8 @@ from functools import partial
 from common import cli, settings
 from common.media.frame_windows import PADDINGS
 from common.ops.deform_conv import BORDERS
-from common.scoring.protocols import TDAN as PROTOCOLS
 from tdan.model import GROUPS, INITS, SCALES
+from tdan.protocols import PROTOCOLS
 from tdan.sets import SETS, TRAINING_SETS
 
 PADDING = "reflection"  # at the ends of clips, unless told otherwise

@@ -20,13 +20,13 @@ from common.media.image import read_image, to_uint8, write_image
 from common.ops.autocast import autocast
 from common.scoring import score_frames
 from common.scoring.evaluation import Evaluation
-from common.scoring.protocols import TDAN as PROTOCOLS
 from common.scoring.protocols import Protocol
 from common.scoring.score_frames import Cache, Score
 from common.training import distributed
 from tdan.checkpoints import load
 from tdan.config import PADDING, PRESETS, Config
 from tdan.model import MIDDLE, NEIGHBOURS, TDAN, WINDOW
+from tdan.protocols import PROTOCOLS
 from tdan.samples import Sample, Window, read_truth, scored_samples
 from tdan.sets import SETS, Clip, find_clips
 from tdan.stream import Enhancer

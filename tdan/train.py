@@ -12,7 +12,6 @@ from common.cli import UsageError
 from common.ops import complexity
 from common.ops.deform_conv import BORDERS
 from common.scoring import score_frames
-from common.scoring.protocols import TDAN as PROTOCOLS
 from common.training.loop import Training
 from common.training.run_log import Means
 from common.training.sampling import to_tensor
@@ -21,6 +20,7 @@ from tdan.config import Config
 from tdan.losses import tdan_loss
 from tdan.model import TDAN, WINDOW
 from tdan.pictures import pictures
+from tdan.protocols import PROTOCOLS
 from tdan.samples import Sample, TrainingSamples, Window, scored_samples
 from tdan.schedule import learning_rate
 from tdan.sets import find_clips

@@ -9,9 +9,10 @@ from common.ops import complexity
 from common.papers import PAPERS
 from tests.helpers.web import serve
 
-# Runs are compared bit for bit with runs in other processes, and sums depend on the number of threads.
-os.environ["OMP_NUM_THREADS"] = "1"
-torch.set_num_threads(1)
+# Runs are compared bit for bit with runs in other processes, and sums depend on the number of threads: here and in
+# every process that a test starts there are as many. One is fastest, since the tests share the cores anyhow.
+os.environ["OMP_NUM_THREADS"] = os.environ.get("TEST_THREADS", "1")
+torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # started in the background by a script; tests send it
     signal.signal(signal.SIGINT, signal.default_int_handler)

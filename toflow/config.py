@@ -6,16 +6,15 @@ saved.
 
 import argparse
 import dataclasses
-import json
 import math
-import re
 from dataclasses import dataclass
-from fractions import Fraction
+from functools import partial
 from pathlib import Path
 
-from common import cli
-from common.scoring.protocols import TOFLOW
+from common import cli, settings
+from common.media import frame_rate
 from toflow.model import FORMS, MULTIPLE, Form
+from toflow.protocols import PROTOCOLS
 from toflow.sets import FLOW_SETS, SETS, TASKS, TRAINING_SETS
 
 STAGES = ("flow", "mask", "processing", "joint")
@@ -85,7 +84,7 @@ class Config:
 
     def __post_init__(self):
         """Refuse settings that cannot be."""
-        cli.check_values(self, CHOICES, LEAST)
+        settings.check_values(self, CHOICES, LEAST)
         if not self.stages or len({len(self.stages), len(self.steps), len(self.learning_rates)}) > 1:
             raise cli.UsageError("stages, steps, learning_rates: expected one value of each for every stage")
         for stage in self.stages:
@@ -106,11 +105,7 @@ class Config:
         multiple = MULTIPLE if self.form.pyramid == "fixed" else 1
         if self.crop % multiple or self.flow_crop % multiple:
             raise cli.UsageError(f"crop {self.crop}, flow_crop {self.flow_crop}: expected multiples of {multiple}")
-        cli.check_run_name(self.mode)
-
-    def to_json(self) -> str:
-        """The text that the run folder keeps in config/config.txt."""
-        return json.dumps(dataclasses.asdict(self), indent=4)
+        settings.check_run_name(self.mode)
 
 
 def _mmagic(spynet: str) -> Config:
@@ -169,17 +164,7 @@ OF_TASK = {  # the preset whose weights a task takes unless told otherwise
     "deblock": "TOFlow_deblock",
     "sr": "tof_x4_official_vimeo90k",
 }
-
-
-def preset(name: str) -> Config:
-    """The settings of that name.
-
-    Raises:
-        UsageError: there is none.
-    """
-    if name not in PRESETS:
-        raise cli.UsageError(f"--config {name}: expected one of {', '.join(PRESETS)}")
-    return dataclasses.replace(PRESETS[name], config=name, mode=name)
+preset = partial(settings.preset, PRESETS)  # the settings of a name
 
 
 def build_parser() -> cli.Parser:
@@ -193,7 +178,7 @@ def build_parser() -> cli.Parser:
     add("--prepared", action="store_true", default=keep,
         help="read degraded frames that prepare_vimeo90k.py --degrade wrote, instead of making them")  # fmt: skip
     add("--network", default=keep, choices=FORMS, help="form of the network")
-    add("--protocol", nargs="+", choices=TOFLOW, help="how to score; all that the data set has if not given")
+    add("--protocol", nargs="+", choices=PROTOCOLS, help="how to score; all that the data set has if not given")
     add("--baseline", action="store_true",
         help="score or write the mean of the two frames, or the middle frame as it is, without a network")  # fmt: skip
     add("--export", choices=("onnx",), help="write the network to --output, such as toflow.onnx")
@@ -201,13 +186,7 @@ def build_parser() -> cli.Parser:
     group = parser.add_argument_group("your own video")
     group.add_argument("--padding", default="replicate", choices=PADDINGS,
         help="denoise, deblock, sr: which frames stand for those before the first and after the last")  # fmt: skip
-    group.add_argument("--multi", type=int, help="interp: frames for one: 2, 4, 8 ...")
-    group.add_argument("--fps", type=Fraction,
-        help="of the video written from images, such as 60 or 60000/1001; interp: of the result")  # fmt: skip
-    group.add_argument("--slow", action="store_true", help="interp: keep the frame rate, the result lasts longer")
-    group.add_argument("--scene", type=float, default=0.5, metavar="SHARE",
-        help="interp: of the picture, 0 to 1, that motion fails to explain where two frames are a cut; "
-        "1: no cuts")  # fmt: skip
+    frame_rate.add_arguments(parser.add_argument_group("your own video, --task interp"))
     cli.add_run_arguments(parser, "logs/TOFlow_IJCV2019")
     cli.add_common_arguments(parser)
     parser.set_defaults(project=Config.project)
@@ -226,31 +205,19 @@ def parse(argv: list[str]) -> tuple[argparse.Namespace, Config]:
         options.mode = options.config or (OF_TASK[asked] if asked else None)
     if options.mode is None:
         raise cli.UsageError(f"expected --task, one of {', '.join(TASKS)}, or --config, or --mode of an earlier run")
-    saved = Path(options.log_root, options.project, options.mode, "config", "config.txt")
-    if options.config:
-        config = preset(options.config)
-    elif saved.is_file() and not (options.is_train and options.delete_log and not options.resume):
-        config = cli.read_config(Config, saved)
-    elif options.mode in PRESETS:
-        config = preset(options.mode)
-    elif asked and (options.ckpt_abs_name or options.baseline):
-        config = preset(OF_TASK[asked])
-    else:
-        raise cli.UsageError(f"--mode {options.mode} has no saved config: add --config, one of {', '.join(PRESETS)}")
-    config = cli.settle(config, options)
+    of_mode = options.mode if options.mode in PRESETS else ""
+    otherwise = of_mode or (OF_TASK[asked] if asked and (options.ckpt_abs_name or options.baseline) else "")
+    config = settings.choose(Config, options, preset, PRESETS, otherwise)
+    config = settings.settle(config, options)
     _check(options, config)
     return options, config
 
 
 def _check(options: argparse.Namespace, config: Config) -> None:
     """Refuse flags that contradict each other."""
-    actions = [f"--{name}" for name in ("is_train", "input", "export") if getattr(options, name)]
-    if len(actions) > 1:
-        raise cli.UsageError(f"{' and '.join(actions)} do not go together")
+    cli.check_run_options(options)
     if options.task and options.task != config.task and {options.task, config.task} != {"denoise", "deblock"}:
         raise cli.UsageError(f"--task {options.task} does not go with --data {config.data}, which is for {config.task}")
-    if options.baseline and (options.is_train or options.export):
-        raise cli.UsageError("--baseline has no network: it goes with testing and with --input")
     if bool(options.output) != bool(options.input or options.export):
         raise cli.UsageError("--output goes with --input and with --export, and they need it")
     if options.is_train and config.data not in TRAINING_SETS:
@@ -265,21 +232,9 @@ def _check(options: argparse.Namespace, config: Config) -> None:
             f"{config.spynet}: no such file; training begins with this flow network (address in "
             "toflow/checkpoints.json); give another with --set spynet=FILE, or none with --set spynet="
         )
-    cli.check_run_options(options)
     given = [f"--{name}" for name in ("multi", "slow") if getattr(options, name)]
     if given and not (options.input and config.task == "interp"):
         raise cli.UsageError(f"{given[0]} goes with --task interp --input")
-    if options.fps and not options.input:
-        raise cli.UsageError("--fps goes with --input")
     if options.input and config.task == "interp" and options.multi is None and options.fps is None:
         options.multi = 2
-    if options.multi is not None and options.multi < 2:
-        raise cli.UsageError(f"--multi {options.multi}: expected 2 or more")
-    if options.fps is not None and options.fps <= 0:
-        raise cli.UsageError(f"--fps {options.fps}: expected a positive number, such as 60 or 60000/1001")
-    if not 0 < options.scene <= 1:
-        raise cli.UsageError(f"--scene {options.scene:g}: expected a share above 0, up to 1")
-    if options.export_size and not options.export:
-        raise cli.UsageError("--export_size goes with --export onnx")
-    if options.export_size and not re.fullmatch(r"\d+x\d+", options.export_size):
-        raise cli.UsageError(f"--export_size {options.export_size}: expected WxH, such as 448x256")
+    frame_rate.check_arguments(options)

@@ -18,13 +18,16 @@ from common.media.flow_color import flow_to_image
 from common.media.image import read_image, to_uint8, write_image
 from common.ops.autocast import autocast
 from common.scoring import score_frames
-from common.scoring.protocols import TOFLOW, Protocol
+from common.scoring.evaluation import Evaluation
+from common.scoring.protocols import Protocol
 from common.scoring.score_frames import Cache, Score
-from common.training import distributed, run_log
+from common.training import distributed
 from toflow.checkpoints import load
 from toflow.config import PRESETS, Config
 from toflow.model import FORMS, TOFlow, predict
-from toflow.sets import SETS, WINDOW, Sample, evaluation_frames, find_samples
+from toflow.protocols import PROTOCOLS
+from toflow.samples import evaluation_frames
+from toflow.sets import SETS, WINDOW, Sample, find_samples
 
 TOGETHER = 16 * 256 * 448  # pixels of frames that a GPU looks at together
 OVERLAPPING = ("vid4",)  # sets whose samples share frames; what degrades them draws no random numbers
@@ -183,49 +186,26 @@ def write_pictures(folder: Path, item: Item, outputs: dict[str, np.ndarray]) -> 
 
 def evaluate(options, config: Config) -> int:
     """Evaluate by the command line's options and the settings; returns the exit code."""
-    processes = distributed.start(options.dist, options.device)
-    try:
+    with distributed.joined(options) as processes:
         network, path = load(options, config, processes.device)
         _evaluate(network, path, options, config, processes)
-        return 0
-    finally:
-        distributed.stop()
+    return 0
 
 
 def _evaluate(network, path: Path | None, options, config: Config, processes) -> None:
-    data = config.data
-    samples = find_samples(options.data_root, data, "test", prepared=config.prepared)
-    asked = dict.fromkeys(options.protocol or (p.name for p in TOFLOW.values() if data in p.sets))
-    protocols = [TOFLOW[name] for name in asked]
-    name = path.stem if path else BASELINE
-    results = Path(options.log_root, config.project, config.mode, "result", name)
-    folder = processes.broadcast(run_log.new_folder(results / data) if processes.is_main else None)
-    found, error = {}, None
-    try:
-        pictures = folder if config.save_sample else None
-        found = run_protocols(network, samples, protocols, config, processes, pictures)
-    except ValueError as fault:
-        error = fault
-    everyone = processes.gather((found, error))  # an error of one process would leave the others waiting here
-    for _, error in everyone:
-        if error:
-            raise error
-    if not processes.is_main:
-        return
+    samples = find_samples(options.data_root, config.data, "test", prepared=config.prepared)
+    asked = dict.fromkeys(options.protocol or (p.name for p in PROTOCOLS.values() if config.data in p.sets))
+    protocols = [PROTOCOLS[name] for name in asked]
+    evaluation = Evaluation(options, config, path.stem if path else BASELINE, processes)
+    pictures = evaluation.folder if config.save_sample else None
+    found = evaluation.gather(lambda: run_protocols(network, samples, protocols, config, processes, pictures))
+    row, part = row_name(network, path, config), missing_part(config.data, samples)
     for protocol in protocols:
-        joined = [score for part, _ in everyone for score in part[protocol.name]]  # shares follow each other
-        means = score_frames.mean(protocol, joined)
-        lines = score_lines(protocol, joined, samples, data)
-        lines.append(score_frames.total(f"{name}|{data}", protocol.name, [score.values for score in joined], means))
-        for place in (results, folder):
-            (place / f"score_{data}_{protocol.name}.txt").write_text("\n".join(lines) + "\n")
-        print(lines[-1])
-        beside = score_frames.published("toflow", row_name(network, path, config), data, protocol.name, means)
-        if beside:
-            part = missing_part(data, samples)
-            print(f"  {beside}" + (f"; not the same set, here are {part}" if part else ""))
-    more = f" and pictures of the first {min(PICTURES, len(samples))} samples" if config.save_sample else ""
-    print(f"scores{more}: {folder}", flush=True)
+        scores = found[protocol.name]  # the processes' shares follow each other
+        values, means = [score.values for score in scores], score_frames.mean(protocol, scores)
+        lines = score_lines(protocol, scores, samples, config.data)
+        evaluation.tell(protocol.name, values, means, lines, paper="toflow", row=row, part=part)
+    evaluation.end(f" and pictures of the first {min(PICTURES, len(samples))} samples" if config.save_sample else "")
 
 
 def missing_part(data: str, samples: list[Sample]) -> str:

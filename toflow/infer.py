@@ -4,22 +4,19 @@ Interpolation makes the middle of two frames, so other times are middles of midd
 every frame, from the seven around it; super-resolution enlarges the frames fourfold first.
 """
 
-import signal
-import sys
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from itertools import islice
 
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from common.cli import UsageError
 from common.degrade.matlab_imresize import imresize
 from common.media.frame_rate import check_halves, halves, open_retimed, write_retimed
 from common.media.frame_windows import neighbour_indices, windows
 from common.media.image import to_uint8
-from common.media.video_reader import open_clip, open_writer
+from common.media.own_video import Timed, check_rate, open_input, write_output
 from common.ops.autocast import autocast
 from common.ops.tile import tiled
 from common.training.distributed import choose_device
@@ -59,7 +56,6 @@ def infer(options, config: Config) -> int:
     """Run the model on --input and write --output; returns the exit code."""
     device = choose_device(options.device)
     network, _ = load(options, config, device)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends like Ctrl-C: what is written stays playable
     task = options.task or config.task
     if task == "interp":
         _interpolate(options, network, device, config.amp)
@@ -86,9 +82,8 @@ def _interpolate(options, network: TOFlow | None, device: torch.device, amp: str
 
 
 def _restore_clip(options, network: TOFlow | None, device: torch.device, amp: str, enlarge: int) -> None:
-    reader = open_clip(options.input)
-    if reader.frame_rate and options.fps:
-        raise UsageError(f"--fps {options.fps}: {options.input} keeps its own frame rate; --fps goes with images")
+    reader = open_input(options)
+    check_rate(options, reader)
     try:  # before anything is written
         neighbour_indices(0, WINDOW, sum(1 for _ in islice(reader, WINDOW)), padding=options.padding)
     except ValueError as error:
@@ -99,21 +94,13 @@ def _restore_clip(options, network: TOFlow | None, device: torch.device, amp: st
             image = imresize(image, scale=enlarge) if enlarge > 1 else image
             yield torch.from_numpy(image).to(device).permute(2, 0, 1), time  # 3 H W uint8, a quarter of its floats
 
-    writer = open_writer(
-        options.output,
-        frame_rate=reader.frame_rate or options.fps,
-        like=reader,
-        audio_from=options.input if reader.frame_rate else None,
-        names=reader.names,
-        overwrite=options.overwrite,
-    )
-    with writer, tqdm(total=reader.num_frames, unit="frame", disable=None, file=sys.stderr) as bar:
+    def results() -> Iterator[Timed]:
         for window in windows(frames(), WINDOW, padding=options.padding):
             image, time = window[WINDOW // 2]
             if network is not None:
                 clip = torch.stack([frame for frame, _ in window])[None].float() / 255  # 1 7 3 H W
                 image = restore(network, clip, tile=options.tile or 0, amp=amp)[0]  # 3 H W
             image = image.permute(1, 2, 0).cpu().numpy()  # H W 3
-            writer.write(image if network is None else to_uint8(image), time)
-            bar.update()
-    print(f"{writer.count} frames -> {options.output}")
+            yield (image if network is None else to_uint8(image)), time
+
+    write_output(results(), reader, options)

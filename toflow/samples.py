@@ -1,7 +1,7 @@
-"""TOFlow's training samples: crops, degradations made on the fly, labels of flow.
+"""TOFlow's samples: crops, degradations made on the fly, labels of flow; and whole frames to test with.
 
-Random draws depend on the seed and the sample's position in the run alone, not on the loader's workers, nor on the
-number of processes: any number of them, and any resume, gives the same samples.
+Random draws of training depend on the seed and the sample's position in the run alone, not on the loader's workers, nor
+on the number of processes: any number of them, and any resume, gives the same samples.
 """
 
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from common.degrade.by_name import degrade
+from common.degrade.by_name import clip_rng, degrade
 from common.media.flow_file import read_flow
 from common.media.image import read_clip
 from common.training.sampling import ShuffledOrder, to_tensor
@@ -126,3 +126,13 @@ class FlowSamples(Dataset):
         *frames, flow = crop(frames + flows, self.config.flow_crop, rng, sample.frames[0])
         frames = degrade(frames, self.degradation, rng) if self.degradation else frames
         return {"frames": stack(frames), "flows": stack([flow])}
+
+
+def evaluation_frames(sample: Sample, seed: int) -> Frames:
+    """The frames of a sample as the network is to see them, HxWx3 uint8: a seed's tests always get the same ones.
+
+    Raises:
+        ValueError: a file is missing or broken, or they differ in size.
+    """
+    frames = read_clip(sample.frames)
+    return degrade(frames, sample.degradation, clip_rng(seed, sample.name)) if sample.degradation else frames

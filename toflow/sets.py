@@ -6,11 +6,9 @@ Nothing is opened here but lists: a file that is missing or broken is named when
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
-from common.degrade.by_name import DEGRADATIONS, clip_rng, degrade
+from common.degrade.by_name import DEGRADATIONS
 from common.media.frame_windows import neighbour_indices
-from common.media.image import list_frames, read_clip
+from common.media.image import list_frames
 from common.sets.vimeo90k import list_clips
 
 WINDOW = 7  # frames that the network sees to better the middle one
@@ -105,16 +103,6 @@ def find_samples(data_root: str | Path, data: str, split: str, *, prepared: bool
     if not samples:
         raise ValueError(f"{root}: holds no sample of {data} ({split}); expected the layout of datasets/README.md")
     return samples
-
-
-def evaluation_frames(sample: Sample, seed: int) -> list[np.ndarray]:
-    """The frames of a sample as the network is to see them, HxWx3 uint8: a seed's tests always get the same ones.
-
-    Raises:
-        ValueError: a file is missing or broken, or they differ in size.
-    """
-    frames = read_clip(sample.frames)
-    return degrade(frames, sample.degradation, clip_rng(seed, sample.name)) if sample.degradation else frames
 
 
 def _triplets(root: Path, split: str) -> list[Sample]:

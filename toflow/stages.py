@@ -1,12 +1,16 @@
 """The stages of a training: what learns, from what, by which loss."""
 
+from pathlib import Path
 from typing import NamedTuple
 
 from torch import Tensor, nn
+from torch.utils.data import Dataset
 
 from toflow.config import Config
 from toflow.losses import charbonnier, l1, mask_labels
 from toflow.model import TOFlow
+from toflow.samples import FlowSamples, TrainingSamples
+from toflow.sets import SETS, Sample, find_flow_samples
 
 
 class Stage(NamedTuple):
@@ -29,6 +33,18 @@ def plan(config: Config, samples: int) -> list[Stage]:
         stages.append(Stage(name, first, last, rate, batch))
         first = last
     return stages
+
+
+def training_samples(stage: Stage, samples: list[Sample], data_root: str | Path, config: Config) -> Dataset:
+    """What a stage learns from: the task's samples, with labels of flow where it needs them, or pairs with flow.
+
+    Raises:
+        ValueError: the first of them cannot be read.
+    """
+    if stage.name == "flow" and not config.form.from_middle:
+        pairs = find_flow_samples(data_root, config.flow_data)
+        return FlowSamples(pairs, config, SETS[config.data].degradation)
+    return TrainingSamples(samples, config, labels=stage.name in ("flow", "mask"))
 
 
 def learning_parts(network: TOFlow, stage: str) -> list[nn.Module]:

@@ -8,7 +8,7 @@ Frames are HxWx3 RGB uint8.
 | mixed | gaussian, then 10 % of the pixels get a random colour |
 | salt_pepper | only these pixels; "salt and pepper" is the paper's name for them |
 | pytoflow_mixed | mixed, but noise below 0 is cut to 0, as pytoflow's is: images get brighter by 10 levels |
-| j2k_q20, 40, 60 | FFmpeg's JPEG 2000 at -q 20, 40, 60: the larger, the worse |
+| j2k_q20, 40, 60 | FFmpeg 8's JPEG 2000 at -q 20, 40, 60: the larger, the worse; that of 7 and before is worse |
 | jpeg_q20, 40, 60 | JPEG 4:2:0 at that quality: the larger, the better; not in the paper |
 | bicubic_x4 | MATLAB's imresize by 1/4, then by 4, rounded once at the end |
 | bi_x4 | likewise, but the small frame is rounded, too, as the files of Vid4 are; not for Vimeo-90K |

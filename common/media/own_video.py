@@ -9,7 +9,8 @@ import numpy as np
 from tqdm import tqdm
 
 from common.cli import UsageError
-from common.media.video_reader import FolderReader, VideoReader, open_clip, open_writer
+from common.media.video_reader import FolderReader, VideoReader, open_clip
+from common.media.video_writer import open_writer
 
 Timed = tuple[np.ndarray, Fraction | None]  # a frame, HxWx3 uint8, and its time in seconds
 

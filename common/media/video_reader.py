@@ -1,8 +1,8 @@
-"""A user's clips, in and out: video files, folders of frames, patterns of frames; the only place that knows of them.
+"""A user's clips, read: video files, folders of frames, patterns of frames; the only place that knows of them.
 
-Both directions hold a handful of frames, whatever the length of the clip, and work in a thread of their own: decoding
-and encoding overlap the network. The thread also makes Ctrl-C safe: Python interrupts only the main thread, so nothing
-is lost between the encoder and the file.
+Reader and writer hold a handful of frames, whatever the length of the clip, and work in a thread of their own:
+decoding and encoding overlap the network. The thread also makes Ctrl-C safe: Python interrupts only the main thread,
+so nothing is lost between the encoder and the file.
 """
 
 import glob
@@ -20,7 +20,6 @@ import numpy as np
 from av.video.reformatter import VideoReformatter
 
 from common.media.containers import (
-    CONTAINERS,
     FILTER,
     QUEUE,
     check_size,
@@ -30,11 +29,9 @@ from common.media.containers import (
     usual_matrix,
 )
 from common.media.image import IMAGE_SUFFIXES, list_frames, read_image
-from common.media.video_writer import FolderWriter, VideoWriter
 
 log = logging.getLogger(__name__)
 
-WRITABLE = f"a folder, or a file ending in {' '.join(CONTAINERS)}"
 MATRICES = (1, 4, 5, 6, 7, 9)  # codes of ITU-T H.273 that swscale converts
 
 
@@ -182,57 +179,6 @@ class VideoReader(_Reader):
         if abs(time - exact) < self.time_base:
             time = exact
         return time if previous is None or time > previous else previous + self.time_base
-
-
-def open_writer(
-    path: str | os.PathLike,
-    *,
-    frame_rate: Fraction | float | str | None = None,
-    like: VideoReader | FolderReader | None = None,
-    audio_from: str | os.PathLike | None = None,
-    names: Sequence[str] | None = None,
-    crf: int = 16,
-    overwrite: bool = False,
-) -> VideoWriter | FolderWriter:
-    """Open a clip for writing; use it in a `with` block and call its `write(image, time=None)`.
-
-    A video is written as NAME.part.mp4 and renamed at the end of the `with` block, which Ctrl-C and exceptions reach
-    too: the file is playable and holds what was done. (After kill -9, a .part.mkv is playable and a .part.mp4 is not.)
-    H.264 in limited-range yuv420p, which cannot hold odd sizes: these become yuv444p, exact in size but refused by some
-    players. WebM is VP9. Matroska and WebM round times to milliseconds, AVI to whole frames.
-
-    Args:
-        path: .mp4 .mov .mkv .avi .webm, or a folder for PNG frames (no extension, or it exists, or it ends in a slash).
-        frame_rate: in Hz, exact as Fraction or "24000/1001"; videos need it.
-        like: the reader that the frames come from: its colour tags, pixel shape and time base are taken over, and it is
-            guarded against being overwritten.
-        audio_from: video or sound file whose sound packets are copied untouched, in their place relative to the first
-            frame. Where the container does not take them they are left out with a warning.
-        names: of the frames in a folder, such as `reader.names`; else 00000000.png and so on.
-        crf: x264's constant rate factor, 0 (largest) to 51; at 16 the eye sees no loss.
-        overwrite: replace an existing file, or write into a folder that is not empty (other files in it stay).
-
-    Raises:
-        ValueError: the output exists, is the input or has an unknown extension; the frame rate is missing.
-    """
-    ends_in_slash = os.fspath(path).endswith(("/", os.sep))
-    path = Path(path)
-    suffix = path.suffix.lower()
-    folder = path.is_dir() or ends_in_slash or (not suffix and path.name.lower() not in CONTAINERS)
-    if path.is_file() if folder else suffix not in CONTAINERS:
-        raise ValueError(f"cannot write {path}: expected {WRITABLE}")
-    files = getattr(like, "files", [])
-    inputs = {Path(file).resolve() for file in (audio_from, like and like.path, *files) if file}
-    if path.resolve() in inputs | {file.resolve().parent for file in files}:
-        raise ValueError(f"the output {path} is the input: expected another path for the output")
-    if not overwrite and path.exists() and (path.is_file() or any(path.iterdir())):
-        raise ValueError(f"{path} exists{' and is not empty' * folder}: give another output, or --overwrite")
-    if folder:
-        return FolderWriter(path, names)
-    if frame_rate is None or Fraction(frame_rate) <= 0:
-        raise ValueError(f"frame rate {frame_rate} for {path}: expected a positive number (--fps 24000/1001)")
-    frame_rate = Fraction(frame_rate).limit_denominator(1001 if isinstance(frame_rate, float) else 100_000)
-    return VideoWriter(path, frame_rate, like if isinstance(like, VideoReader) else None, audio_from, crf)
 
 
 def _ahead(iterator):

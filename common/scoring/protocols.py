@@ -1,8 +1,9 @@
-"""How published numbers were measured. A row of a table is only comparable under the same protocol."""
+"""How published numbers were measured. A row of a table is only comparable under the same protocol.
+
+Here is what a protocol of each kind says, and those that several papers score by; one paper's own are in its folder.
+"""
 
 from dataclasses import dataclass
-
-from common.degrade.by_name import DEGRADATIONS
 
 
 @dataclass(frozen=True)
@@ -40,113 +41,6 @@ class Protocol:
     averaging: str
     metrics: tuple[str, ...] = ("PSNR", "SSIM")
     sets: tuple[str, ...] = ()
-
-
-PVDNET_CODE = Protocol(
-    name="pvdnet_code",
-    source="PVDNet (TOG 2021), the published Python evaluation",
-    space="rgb",
-    prediction="float",
-    mod=4,
-    border=0,
-    first=0,
-    alignment="none",
-    ssim="uniform7",
-    peak=1.0,
-    averaging="frames",
-)
-
-PVDNET_PAPER = Protocol(
-    name="pvdnet_paper",
-    source="PVDNet (TOG 2021), the MATLAB evaluation of the paper's tables, after Köhler et al. (ECCV 2012)",
-    space="luma",
-    prediction="uint8",
-    mod=4,
-    border=16,
-    first=1,
-    alignment="koehler",
-    ssim="wang",
-    peak=255.0,
-    averaging="frames",
-)
-
-PROTOCOLS = {protocol.name: protocol for protocol in (PVDNET_CODE, PVDNET_PAPER)}
-
-_WHOLE = {"mod": 1, "border": 0, "first": 0, "alignment": "none"}  # frames as they are
-_BASICSR = {"prediction": "uint8", "ssim": "wang", "peak": 255.0, "averaging": "clips", "sets": ("vid4",)} | _WHOLE
-_TOFLOW = (
-    Protocol(
-        name="toflow",
-        source="TOFlow (IJCV 2019), the published MATLAB evaluation of saved images",
-        space="rgb",
-        prediction="uint8",
-        ssim="volume",
-        peak=1.0,
-        averaging="frames",
-        metrics=("PSNR", "SSIM", "MAE"),
-        sets=("vimeo90k", "ucf101", *(f"vimeo_{name}" for name in DEGRADATIONS), "vid4"),
-        **_WHOLE,
-    ),
-    Protocol(
-        name="mmagic",
-        source="MMagic, configurations of TOFlow",
-        space="rgb",
-        prediction="clamped",
-        ssim="wang",
-        peak=255.0,
-        averaging="frames",
-        metrics=("PSNR", "SSIM", "MAE"),
-        sets=("vimeo90k", "vid4"),
-        **_WHOLE,
-    ),
-    Protocol(name="basicsr", source="BasicSR, configuration of TOFlow on Vid4", space="rgb", **_BASICSR),
-    Protocol(name="basicsr_y", source="BasicSR, configuration of TOFlow on Vid4, Y channel", space="y", **_BASICSR),
-)
-
-TOFLOW = {protocol.name: protocol for protocol in _TOFLOW}
-
-_Y = {"space": "y", "mod": 1, "first": 0, "alignment": "none", "ssim": "wang", "peak": 255.0}
-_VID4, _SPMCS = (tuple(f"{name}_{degradation}" for degradation in ("bi", "bd")) for name in ("vid4", "spmcs"))
-_TDAN = (
-    Protocol(
-        name="tdan",
-        source="MMEditing 0.x, which made the published table of TDAN",
-        prediction="uint8",
-        border=8,
-        averaging="clips",
-        sets=(*_VID4, *_SPMCS, "vimeo_bi", "vimeo_bd", "clips_bi", "clips_bd"),
-        **_Y,
-    ),
-    Protocol(
-        name="mmagic_vid4",
-        source="MMagic 1.x, configurations of TDAN, on Vid4",
-        prediction="clamped",
-        border=0,
-        averaging="frames",
-        sets=_VID4,
-        **_Y,
-    ),
-    Protocol(
-        name="mmagic_spmcs",
-        source="MMagic 1.x, configurations of TDAN, on SPMCS",
-        prediction="clamped",
-        border=8,
-        averaging="frames",
-        sets=_SPMCS,
-        **_Y,
-    ),
-    Protocol(
-        name="vid4_bicubic",
-        source="the published bicubic row of Vid4 (EDVR and others): no border is cut",
-        prediction="uint8",
-        border=0,
-        averaging="clips",
-        sets=_VID4,
-        **_Y,
-    ),
-)
-
-TDAN = {protocol.name: protocol for protocol in _TDAN}
 
 
 @dataclass(frozen=True)
@@ -254,33 +148,3 @@ class FlowProtocol:
     averaging: str = "pixels"
     resized: bool = False
     default: bool = True
-
-
-_DENSE = ("sintel_clean", "sintel_final", "chairs", "things")
-_FLOW = (
-    FlowProtocol(name="sintel", source="RAFT (ECCV 2020), evaluation on Sintel's training part", sets=_DENSE[:2]),
-    FlowProtocol(name="chairs", source="RAFT (ECCV 2020), validation on FlyingChairs", sets=_DENSE[2:]),
-    FlowProtocol(
-        name="kitti15",
-        source="RAFT (ECCV 2020), evaluation on KITTI 2015's training part",
-        sets=("kitti15",),
-        metrics=("EPE", "Fl-all"),
-        averaging="images",
-    ),
-    FlowProtocol(
-        name="flow_pair",
-        source="the flow that the official PWC-Net made of this pair, which is not the truth",
-        sets=("flow_pair",),
-        metrics=("distance",),
-    ),
-    FlowProtocol(
-        name="qpwcnet",
-        source="QPWCNet, preprocessing of its evaluation: frames and flow are resized, the flow is scaled with them",
-        sets=(*_DENSE, "kitti15"),
-        metrics=("EPE", "Fl-all"),
-        resized=True,
-        default=False,
-    ),
-)
-
-FLOW = {protocol.name: protocol for protocol in _FLOW}

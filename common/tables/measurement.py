@@ -19,6 +19,7 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
+import av
 import cv2
 import numpy as np
 import torch
@@ -259,7 +260,8 @@ def versions() -> str:
     """Of what numbers may depend on."""
     modules = {"torch": torch, "numpy": np, "opencv": cv2}
     named = [f"{name} {module.__version__}" for name, module in modules.items()]
-    return ", ".join([f"python {platform.python_version()}", *named])
+    # PyAV's, which decodes videos and makes the frames of JPEG 2000.
+    return ", ".join([f"python {platform.python_version()}", *named, f"ffmpeg {av.ffmpeg_version_info}"])
 
 
 def device_name(device: str) -> str:

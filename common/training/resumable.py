@@ -187,7 +187,7 @@ class Resumable(ABC):
             state = self._state()
             if self.processes.is_main:
                 self.folder.save_last(self._weights(), state)
-            self._saved_at = self.step
+            self._saved_at, self._trained = self.step, True
 
     def _stop(self, number: int) -> None:
         """Save where it is and tell how to go on."""

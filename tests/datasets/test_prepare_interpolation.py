@@ -10,7 +10,8 @@ import pytest
 
 from common import cli
 from common.media.image import list_frames, read_image, write_image
-from common.media.video_reader import open_clip, open_writer
+from common.media.video_reader import open_clip
+from common.media.video_writer import open_writer
 from common.stop_request import StopRequest
 from ifrnet.sets import ADOBE240, GOPRO, SNU_FILM, find_samples, missing_part
 from tests.helpers.runs import dataset_script

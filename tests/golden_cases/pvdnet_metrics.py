@@ -7,8 +7,8 @@ import numpy as np
 
 from common.media.image import crop_to_multiple, read_image, to_uint8, write_image
 from common.scoring.metrics import psnr, ssim
-from common.scoring.protocols import PVDNET_CODE
 from pvdnet.koehler import koehler_scores
+from pvdnet.protocols import PVDNET_CODE
 from tests.helpers.golden import Case
 
 

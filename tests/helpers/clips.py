@@ -7,7 +7,8 @@ import cv2
 import numpy as np
 
 from common.media.image import list_frames, read_image, to_uint8, write_image
-from common.media.video_reader import open_clip, open_writer
+from common.media.video_reader import open_clip
+from common.media.video_writer import open_writer
 from common.sets.synthetic_scene import Scene
 
 NTSC = Fraction(24000, 1001)

@@ -35,7 +35,9 @@ class Case:
         """Input `key` as a tensor of its stored type."""
         return torch.from_numpy(self.inputs[key])
 
-    def check(self, key: str, value, *, atol: float = 0.0, rtol: float = 0.0, outliers: float = 0.0) -> None:
+    def check(
+        self, key: str, value, *, atol: float | np.ndarray = 0.0, rtol: float = 0.0, outliers: float = 0.0
+    ) -> None:
         """Hold `value` against output `key`; `outliers` is the fraction of elements that may be off."""
         self.seen.add(key)
         expected = self.outputs[key]
@@ -48,7 +50,9 @@ class Case:
         if off > outliers:
             finite = np.isfinite(value) & np.isfinite(expected)
             worst = np.abs(value - expected)[finite].max(initial=0.0)
-            raise AssertionError(f"{key}: {off:.4%} of the values are off, by at most {worst:.3g} (atol {atol:g})")
+            raise AssertionError(
+                f"{key}: {off:.4%} of the values are off, by at most {worst:.3g} (atol {np.max(atol):g})"
+            )
 
     def decline(self, key: str, why: str) -> None:
         """Output `key` is something that we leave out on purpose; `why` is for the reader."""

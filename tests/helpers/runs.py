@@ -82,7 +82,7 @@ def launch(paper: str, argv, port: int, launcher: str = "run", script: Path | No
 
 
 def _run(argv: list[str]) -> subprocess.CompletedProcess:
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
     return warm.run(argv, cwd=ROOT, env=environment, timeout=240)
 
 

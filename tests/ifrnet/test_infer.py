@@ -14,7 +14,8 @@ import torch
 from common import cli
 from common.checkpoints import checkpoint_file
 from common.media.image import list_frames, read_image, to_uint8
-from common.media.video_reader import open_clip, open_writer
+from common.media.video_reader import open_clip
+from common.media.video_writer import open_writer
 from ifrnet import run
 from ifrnet.infer import Interpolator
 from ifrnet.model import IFRNet, Pair

@@ -154,7 +154,7 @@ def test_two_processes_name_the_frame_that_one_cannot_read(tmp_path, data_root):
     broken = tmp_path / "test_DVD/b/GT/00001.png"  # in the second process's share
     broken.write_bytes(broken.read_bytes()[:100])
     argv = ["--mode", "x", *SMALL, "--identity", "--data_root", str(tmp_path), "--log_root", str(tmp_path)]
-    done = launch("pvdnet", [*argv, "-dist"], 29616)
+    done = launch("pvdnet", [*argv, "-dist"], 29619)
     assert done.returncode == 1
     (line,) = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
     assert f"{broken} is a truncated PNG" in line

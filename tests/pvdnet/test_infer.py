@@ -9,7 +9,8 @@ import torch
 from common import cli
 from common.checkpoints import checkpoint_file
 from common.media.image import list_frames, read_image, to_uint8, write_image
-from common.media.video_reader import open_clip, open_writer
+from common.media.video_reader import open_clip
+from common.media.video_writer import open_writer
 from common.sets.synthetic_scene import Scene
 from pvdnet import run
 from pvdnet.infer import recurrence, with_neighbours

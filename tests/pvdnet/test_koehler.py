@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from common.scoring.metrics import psnr
-from common.scoring.protocols import PVDNET_PAPER
 from pvdnet.koehler import BORDER, find_shift, koehler_scores, shift_image
+from pvdnet.protocols import PVDNET_PAPER
 
 
 def scene(seed=0):

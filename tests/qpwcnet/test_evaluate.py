@@ -14,13 +14,14 @@ from common.media.flow_file import read_flow, write_flow
 from common.media.image import list_frames, read_image, write_image
 from common.scoring import score_frames
 from common.scoring.metrics import flow_metrics_dense, flow_metrics_kitti, psnr
-from common.scoring.protocols import FLOW, INTERPOLATION
+from common.scoring.protocols import INTERPOLATION
 from common.tables import score_lines
 from common.training.distributed import Processes
 from qpwcnet import evaluate, run, sets
 from qpwcnet.config import PRESETS, Config
 from qpwcnet.evaluate import Score, mean_score, read_item, run_protocols, score_flow
 from qpwcnet.model import Flower
+from qpwcnet.protocols import FLOW
 from qpwcnet.sets import find_pairs
 
 SIZE = (24, 32)  # height, width

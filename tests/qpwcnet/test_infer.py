@@ -14,7 +14,8 @@ from common.checkpoints import checkpoint_file
 from common.media.flow_color import flow_to_image
 from common.media.flow_file import read_flow
 from common.media.image import list_frames, read_image, to_uint8
-from common.media.video_reader import open_clip, open_writer
+from common.media.video_reader import open_clip
+from common.media.video_writer import open_writer
 from qpwcnet import run
 from qpwcnet.infer import Painter, run_network
 from qpwcnet.model import Flower, Interpolator

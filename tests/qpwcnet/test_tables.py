@@ -1,10 +1,11 @@
 """The rows of QPWCNet's table: what they name is there."""
 
 from common.checkpoints.published import entries
-from common.scoring.protocols import FLOW, INTERPOLATION
+from common.scoring.protocols import INTERPOLATION
 from common.tables import results_csv
 from qpwcnet import tables
 from qpwcnet.config import PRESETS
+from qpwcnet.protocols import FLOW
 
 
 def test_rows():

@@ -15,14 +15,15 @@ import toflow.config
 from common.checkpoints import checkpoint_file
 from common.checkpoints.published import entries
 from common.media.image import write_image
-from common.media.video_reader import open_clip, open_writer
+from common.media.video_reader import open_clip
+from common.media.video_writer import open_writer
 from common.papers import PAPERS, ROOT
 from ifrnet.model import IFRNet
 from pvdnet.models.deblurnet import DeblurNet
 from qpwcnet.pwcnet import PWCNet
 from tdan.model import TDAN
 from tests.helpers import warm
-from toflow.checkpoints import published, spynet_names
+from toflow.checkpoints import spynet_names
 from toflow.model import FORMS, SPyNet, TOFlow
 
 PAGES = ("README.md", *(f"{paper}/README.md" for paper in PAPERS), "datasets/README.md")
@@ -88,14 +89,14 @@ def tdan_checkpoints(folder: Path) -> None:
 
 def toflow_checkpoints(folder: Path) -> None:
     """Files named as the published ones; whole models under our own names, flow networks under theirs."""
-    for entry in published():
-        if entry["config"]:
-            state = TOFlow(toflow.config.PRESETS[entry["config"]].form).state_dict()
+    for entry in entries("toflow"):
+        if entry.config:
+            state = TOFlow(toflow.config.PRESETS[entry.config].form).state_dict()
         else:
-            layout = "mmagic_spynet" if entry["file"].endswith(".pth") else "moduleBasic"
+            layout = "mmagic_spynet" if entry.file.endswith(".pth") else "moduleBasic"
             state = SPyNet(FORMS["mmagic_vfi"]).state_dict()
             state = {name: state[f"levels.{own}"] for name, own in spynet_names(layout, batch_norm=False)}
-        checkpoint_file.save(state, folder / entry["file"])
+        checkpoint_file.save(state, folder / entry.file)
 
 
 def interpolation_sets(root: Path) -> None:
@@ -119,7 +120,7 @@ def interpolation_sets(root: Path) -> None:
 def run(command: str, here: Path) -> subprocess.CompletedProcess:
     words = shlex.split(command)
     argv = ["-m", "torch.distributed.run", *words[1:]] if words[0] == "torchrun" else words[1:]
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(here)}
+    environment = os.environ | {"PYTHONPATH": str(here)}
     return warm.run(argv, cwd=here, env=environment, timeout=300)
 
 

@@ -16,13 +16,13 @@ from common.media.color import rgb_to_y
 from common.media.image import list_frames, read_image, write_image
 from common.scoring import score_frames
 from common.scoring.metrics import psnr, ssim
-from common.scoring.protocols import TDAN as PROTOCOLS
 from common.tables import score_lines
 from common.training.distributed import Processes
 from tdan import ensemble, evaluate, run, samples, sets
 from tdan.config import preset
 from tdan.ensemble import chopped, flipped
 from tdan.model import TDAN
+from tdan.protocols import PROTOCOLS
 from tdan.samples import low_part
 from tests.helpers.runs import launch
 

@@ -11,14 +11,10 @@ import torch
 from common import cli
 from common.checkpoints import checkpoint_file
 from common.degrade.matlab_imresize import imresize
-from common.media.frame_windows import neighbour_indices, windows
-from common.media.image import list_frames, to_uint8
+from common.media.image import list_frames
 from common.media.video_reader import open_clip
-from common.ops.tile import tiled
-from tdan import run, stream
-from tdan.ensemble import chopped, flipped
+from tdan import run
 from tdan.model import TDAN
-from tdan.stream import Enhancer
 from tests.helpers.clips import (
     NTSC,
     pictures,
@@ -30,59 +26,7 @@ from tests.helpers.clips import (
     write_with_sound,
 )
 from tests.helpers.runs import start
-
-EXACT = ("first", "blocks_before", "aggregate")  # layers that one call runs for five frames, or for one
-
-
-def network(scale=4, border="torchvision"):
-    """Weights in quarters make the features exact, so they are the same bits however many frames a call has."""
-    torch.manual_seed(0)
-    made = TDAN(8, 1, 1, scale=scale, border=border, init="authors").eval()
-    with torch.no_grad():
-        for name, parameter in made.named_parameters():
-            if name.startswith(EXACT):
-                parameter.copy_((4 * parameter).round() / 4)
-        made.last.weight *= 0.1  # results near [0, 1]
-    return made
-
-
-def clip(length, height, width):
-    """Frames (T, 3, H, W), multiples of 1 / 256 in [0, 1)."""
-    generator = torch.Generator().manual_seed(length)
-    return torch.randint(256, (length, 3, height, width), generator=generator) / 256
-
-
-def by_network(made, window, *, tile=0, chop=False, flips=False):
-    """The middle frame of (1, 5, 3, H, W), every part of it in a call of its own."""
-
-    def whole(frames):
-        function = lambda part: made(part)["pred"]  # noqa: E731
-        if chop:
-            return chopped(function, frames, made.scale)
-        return tiled(function, frames, tile=tile, overlap=min(stream.TILE_OVERLAP, tile // 2), scale=made.scale)
-
-    with torch.inference_mode():
-        return (flipped(whole, window) if flips else whole(window))[0]
-
-
-def streamed(made, frames, padding="reflection", **parts):
-    """The results along a clip (T, 3, H, W)."""
-    enhancer = Enhancer(made, **parts)
-    return [enhancer(window) for window in windows(enumerate(frames), 5, padding=padding)]
-
-
-def by_hand(made, frames, padding="reflection", **parts):
-    """The same, from lists of the whole clip."""
-    around = [neighbour_indices(number, 5, len(frames), padding=padding) for number in range(len(frames))]
-    return [by_network(made, frames[window][None], **parts) for window in around]
-
-
-def same(first, second):
-    return all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
-
-
-def images(results):
-    return [to_uint8(result.permute(1, 2, 0).numpy()) for result in results]
+from tests.helpers.tdan_windows import by_hand, clip, images, network, precise, same, streamed
 
 
 def close(first, second):
@@ -119,7 +63,7 @@ def larger(command):
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 2), (2, 1), (1, 15), (3, 3), (13, 5)])
 def test_odd_and_tiny_sizes(size):
-    made, frames = network(), clip(3, *size)
+    made, frames = precise(), clip(3, *size)
     for parts in ({}, {"tile": 1 + max(size) // 2}, {"chop": True}, {"flips": True}):
         results = streamed(made, frames, **parts)
         assert {tuple(result.shape) for result in results} == {(3, 4 * size[0], 4 * size[1])}

@@ -10,11 +10,11 @@ import torch
 from common.media.image import list_frames
 from common.scoring import score_frames
 from common.scoring.metrics import ssim
-from common.scoring.protocols import TDAN as PROTOCOLS
 from common.scoring.score_frames import Score
 from common.training.distributed import Processes
 from tdan import evaluate, sets
 from tdan.config import parse
+from tdan.protocols import PROTOCOLS
 
 ALONE = Processes(0, 1, torch.device("cpu"))
 # Of bicubic enlargement: PSNR, SSIM of the first two frames under tdan, vid4_bicubic. Over all frames these were

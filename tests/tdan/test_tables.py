@@ -1,10 +1,10 @@
 """TDAN's rows of results.csv: what each is measured by, and that the published numbers are there."""
 
 from common.checkpoints.published import entries
-from common.scoring.protocols import TDAN as PROTOCOLS
 from common.tables import results_csv
 from tdan import tables
 from tdan.config import PRESETS
+from tdan.protocols import PROTOCOLS
 from tdan.sets import TRAINING_SETS
 
 BI, BD = "tdan_x4ft_1xb16-lr5e-5-400k_vimeo90k-bi", "tdan_x4ft_1xb16-lr5e-5-800k_vimeo90k-bd"

@@ -8,8 +8,6 @@ import pytest
 import torch
 from torch import nn
 
-from common.checkpoints import checkpoint_file
-from common.checkpoints.run_checkpoints import find_weights
 from common.ops.pad import pad_to_multiple
 from tests.helpers.golden import Case
 from toflow.checkpoints import (
@@ -19,11 +17,10 @@ from toflow.checkpoints import (
     load_network,
     load_spynet,
     names,
-    published,
     spynet_names,
     unwrap,
 )
-from toflow.config import PRESETS, Config, parse
+from toflow.config import Config, parse
 from toflow.model import FORMS, MEAN, STD, SPyNet, TOFlow
 
 GOLDENS = Path(__file__).parents[1] / "goldens" / "toflow"
@@ -375,37 +372,3 @@ def test_foreign_files_are_refused():
         ask("--task interp --ckpt_abs_name x.pth")
     with pytest.raises(FileNotFoundError, match=r"gone\.pth: no such checkpoint"):
         ask("--task interp --ckpt_abs_name gone.pth")
-
-
-# What is published, and what is taken unasked
-
-
-def test_the_list_of_published_files_fits_the_presets():
-    entries = published()
-    files = {entry["file"] for entry in entries}
-    assert {entry["config"] for entry in entries} <= {"", *PRESETS}
-    assert {config.spynet.removeprefix("ckpt/") for config in PRESETS.values() if config.spynet} <= files
-    assert all(config.spynet.startswith("ckpt/") for config in PRESETS.values() if config.spynet)
-    for entry in entries:
-        assert Path(entry["file"]).name == entry["file"]
-
-
-def test_published_weights_are_found_in_their_place():
-    entries = [{"file": "first.pth", "config": "pytoflow_denoise"}, {"file": "other.pth", "config": "pytoflow_sr"},
-               {"file": "second.pth", "config": "pytoflow_denoise"}]  # fmt: skip
-    options, config = parse(["--task", "denoise"])
-    with pytest.raises(ValueError, match=r"no weights: put the published ones at ckpt.first\.pth"):
-        find_weights(options, config, entries, "toflow")
-    for file in ("other.pth", "second.pth", "first.pth"):
-        checkpoint_file.save({}, Path("ckpt", file))
-        if file == "other.pth":
-            with pytest.raises(ValueError, match="no weights"):
-                find_weights(options, config, entries, "toflow")
-        else:
-            assert find_weights(options, config, entries, "toflow") == Path("ckpt", file)
-    with pytest.raises(ValueError, match=r"no weights: name a file with --ckpt_abs_name, or train \(--is_train\)"):
-        find_weights(*parse(["--task", "deblock"]), entries, "toflow")  # none is published
-
-
-def test_the_baseline_needs_no_weights():
-    assert load(*parse(["--task", "interp", "--baseline"]), CPU) == (None, None)

@@ -6,11 +6,10 @@ from fractions import Fraction
 
 import pytest
 
-from common import cli
+from common import cli, settings
 from common.checkpoints.run_checkpoints import find_weights
 from tests.helpers.runs import start
 from toflow import run as command
-from toflow.checkpoints import published
 from toflow.config import OF_TASK, PRESETS, STAGES, Config, parse, preset
 from toflow.model import FORMS
 from toflow.sets import SETS, TASKS, TRAINING_SETS
@@ -136,7 +135,7 @@ def test_settings_follow_what_is_asked(given, config):
 )
 def test_published_weights_are_named(given, file):
     with pytest.raises(ValueError, match=rf"put the published ones at ckpt.{file}.*address in toflow/checkpoints.json"):
-        find_weights(*parse(given.split()), published(), "toflow")
+        find_weights(*parse(given.split()), "toflow")
 
 
 def test_published_settings():
@@ -165,8 +164,8 @@ def test_presets_fit_their_types_and_their_task(name, tmp_path):
     assert (config.config, config.mode) == (name, name)
     assert config.data in TRAINING_SETS
     assert config.task in TASKS
-    (tmp_path / "config.txt").write_text(config.to_json())
-    assert cli.read_config(Config, tmp_path / "config.txt") == config
+    (tmp_path / "config.txt").write_text(settings.to_json(config))
+    assert settings.read(Config, tmp_path / "config.txt") == config
     for key, kind in typing.get_type_hints(Config).items():
         value = getattr(config, key)
         if typing.get_origin(kind) is tuple:
@@ -215,7 +214,7 @@ def test_unknown_flags(capsys, given, near):
         ("--task interp --config TOFlow_sr", "--task interp does not go with --data vimeo_bicubic_x4, which is for sr"),
         ("--task denoise --config TOFlow_interp", "--task denoise does not go with --data vimeo90k"),
         ("--task sr --config TOFlow_denoise", "--task sr does not go with --data vimeo_mixed"),
-        ("--task interp --export_size 64x64", "--export_size goes with --export onnx"),
+        ("--task interp --export_size 64x64", "--export_size goes with --export"),
         ("--task sr --data vid4 --prepared", "--prepared: vid4 is read as it is"),
         ("--task sr --set betas=0.9", "betas (0.9,): expected two numbers"),
         ("--task sr --set gamma=nan", "weight_decay, gamma: expected"),
@@ -302,7 +301,7 @@ def test_a_run_is_tested_by_its_name_alone(tmp_path, capsys):
     folder = tmp_path / "logs/TOFlow_IJCV2019/mine"
     (folder / "config").mkdir(parents=True)
     saved = dataclasses.replace(preset("TOFlow_denoise_tiny"), mode="mine", crop=96, milestones=(5, 10))
-    (folder / "config/config.txt").write_text(saved.to_json())
+    (folder / "config/config.txt").write_text(settings.to_json(saved))
     argv = ["--mode", "mine"]
     assert parse(argv)[1] == saved
     assert parse([*argv, "--task", "denoise", "--seed", "3"])[1] == dataclasses.replace(saved, manual_seed=3)

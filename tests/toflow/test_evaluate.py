@@ -2,6 +2,7 @@
 
 import re
 import threading
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -10,20 +11,20 @@ import torch
 import torch.nn.functional as F
 
 from common import cli
+from common.checkpoints.published import entries
 from common.degrade.by_name import clip_rng, degrade
 from common.degrade.matlab_imresize import imresize
 from common.media.image import list_frames, read_image, write_image
 from common.scoring import score_frames
 from common.scoring.metrics import psnr, ssim
-from common.scoring.protocols import TOFLOW
-from common.scoring.score_frames import Score
-from common.tables import results_csv, score_lines
+from common.tables import score_lines
 from common.training.distributed import Processes
 from tests.helpers.runs import launch
 from toflow import evaluate, run, sets
-from toflow.checkpoints import published
-from toflow.config import PRESETS, parse, preset
+from toflow.config import parse, preset
 from toflow.model import FORMS, TOFlow
+from toflow.protocols import PROTOCOLS as TOFLOW
+from toflow.samples import evaluation_frames
 
 ALONE = Processes(0, 1, torch.device("cpu"))
 CITY = (23.6927, 0.5683, 25.1648, 0.6028)  # bicubic of the 8-bit small frames: PSNR, SSIM of RGB, of Y
@@ -91,72 +92,6 @@ def per_sample(path):
     return {name: [float(value) for value in re.findall(r": (\S+)", rest)] for name, rest in lines}
 
 
-# Protocols
-
-
-def test_every_set_has_its_protocols():
-    names = {data: [name for name, protocol in TOFLOW.items() if data in protocol.sets] for data in sets.SETS}
-    assert names["vimeo90k"] == ["toflow", "mmagic"]
-    assert names["vid4"] == ["toflow", "mmagic", "basicsr", "basicsr_y"]
-    assert {data for protocol in TOFLOW.values() for data in protocol.sets} == set(sets.SETS)
-    assert all(values == ["toflow"] for data, values in names.items() if data not in ("vimeo90k", "vid4"))
-    assert all(protocol.name == name for name, protocol in TOFLOW.items())
-
-
-def test_scores_by_formula():
-    draw = np.random.default_rng(0)
-    truth = draw.integers(0, 256, (20, 24, 3), np.uint8)
-    out = (truth / 255 + draw.normal(0, 0.1, truth.shape)).astype(np.float32)  # beyond [0, 1] here and there
-    found = {name: score_frames.score(protocol, out, truth) for name, protocol in TOFLOW.items()}
-    clamped = np.minimum(np.maximum(255 * out.astype(np.float64), 0), 255)
-    saved = np.floor(clamped + 0.5)
-    weights = np.array([65.481, 128.553, 24.966]) / 255
-    luma, truth_luma = saved @ weights + 16, truth @ weights + 16
-
-    def decibel(a, b):
-        return 20 * np.log10(255 / np.sqrt(np.mean((a - b) ** 2)))
-
-    expected = {
-        "toflow": {
-            "PSNR": decibel(saved, truth),
-            "SSIM": ssim(saved / 255, truth / 255, kind="volume", peak=1),
-            "MAE": np.abs(saved - truth).mean() / 255,
-        },
-        "mmagic": {
-            "PSNR": decibel(clamped, truth),
-            "SSIM": np.mean([ssim(clamped[..., c], truth[..., c], kind="wang", peak=255) for c in range(3)]),
-            "MAE": np.abs(clamped - truth).mean() / 255,
-        },
-        "basicsr": {"PSNR": decibel(saved, truth), "SSIM": ssim(saved, truth, kind="wang", peak=255)},
-        "basicsr_y": {"PSNR": decibel(luma, truth_luma), "SSIM": ssim(luma, truth_luma, kind="wang", peak=255)},
-    }
-    assert {name: list(values) for name, values in found.items()} == {n: list(v) for n, v in expected.items()}
-    for name, values in expected.items():
-        assert found[name] == pytest.approx(values, abs=1e-6)
-
-
-def test_ties_are_rounded_up_whatever_float32_says():
-    levels = np.arange(0, 255, dtype=np.uint8).repeat(16 * 3).reshape(-1, 16, 3)
-    mean = evaluate.baseline([levels, levels + 1])  # n + 1/2 each
-    assert score_frames.score(TOFLOW["toflow"], mean, levels + 1)["PSNR"] == np.inf
-    assert score_frames.score(TOFLOW["mmagic"], mean, levels)["MAE"] == pytest.approx(0.5 / 255, abs=1e-7)
-
-
-def test_a_result_that_is_no_number():
-    truth = np.zeros((16, 16, 3), np.uint8)
-    with pytest.raises(ValueError, match="NaN values: the network diverged or its checkpoint is damaged"):
-        score_frames.score(TOFLOW["mmagic"], np.full(truth.shape, np.nan, np.float32), truth)
-
-
-def test_means_of_frames_and_of_clips():
-    given = [
-        Score(n, clip, {"PSNR": v, "SSIM": 0.5, "MAE": 0.0})
-        for n, (clip, v) in enumerate(zip("aab", (10, 20, 60), strict=True))
-    ]
-    assert score_frames.mean(TOFLOW["toflow"], given) == {"PSNR": 30, "SSIM": 0.5, "MAE": 0.0}
-    assert score_frames.mean(TOFLOW["basicsr"], given) == {"PSNR": 37.5, "SSIM": 0.5}
-
-
 # What is read
 
 
@@ -201,7 +136,7 @@ def test_the_network_is_scored(evaluated, data_root, weights, batch):
     network.load_state_dict(torch.load(weights("tiny_denoise"), weights_only=True))
     want = []
     for sample in sets.find_samples(data_root, "vimeo_mixed", "test"):
-        frames = np.stack(sets.evaluation_frames(sample, 1234))
+        frames = np.stack(evaluation_frames(sample, 1234))
         pred = network(torch.from_numpy(frames).permute(0, 3, 1, 2)[None] / 255)["pred"][0].permute(1, 2, 0).numpy()
         want.append(list(score_frames.score(TOFLOW["toflow"], pred, read_image(sample.target)).values()))
     assert np.allclose(list(per_sample(results / "score_vimeo_mixed_toflow.txt").values()), want, atol=0.002)
@@ -312,9 +247,9 @@ def test_which_row_belongs_to_the_weights():
     config, network = preset("pytoflow_sr"), TOFlow(FORMS["official_sr"])
     assert evaluate.row_name(None, None, config) == "baseline"
     assert evaluate.row_name(TOFlow(FORMS["pytoflow_sr"]), Path("logs/mine.pth"), config) == "pytoflow_sr"
-    for entry in published():
-        if "x4_vimeo90k_official" in entry["file"]:
-            assert evaluate.row_name(network, Path("ckpt", entry["file"]), config) == "tof_x4_official_vimeo90k"
+    for entry in entries("toflow"):
+        if "x4_vimeo90k_official" in entry.file:
+            assert evaluate.row_name(network, Path("ckpt", entry.file), config) == "tof_x4_official_vimeo90k"
     assert evaluate.row_name(network, Path("logs/mine.pth"), config) == ""
 
 
@@ -332,7 +267,7 @@ def test_pictures_of_the_first_samples(evaluated, data_root, weights, monkeypatc
     assert set(shown) == set(kinds)
     sample = sets.find_samples(data_root, "vimeo_mixed", "test")[0]
     assert np.array_equal(shown["truth"], read_image(sample.target))
-    assert np.array_equal(shown["input"], sets.evaluation_frames(sample, 1234)[3])
+    assert np.array_equal(shown["input"], evaluation_frames(sample, 1234)[3])
     error = np.minimum(255, 4 * np.abs(shown["prediction"] - shown["truth"]))
     inside = (shown["prediction"] > 0) & (shown["prediction"] < 255)  # outside, what is cut counts as error
     assert np.abs(shown["error"] - error)[inside].max() <= 3  # the picture's prediction is rounded
@@ -412,7 +347,8 @@ def test_an_error_of_another_process_ends_all(evaluated, monkeypatch):
         def broadcast(self, value):
             return value
 
-    monkeypatch.setattr(evaluate.distributed, "start", lambda *_: Two(0, 2, torch.device("cpu")))
+    two = Two(0, 2, torch.device("cpu"))
+    monkeypatch.setattr(evaluate.distributed, "joined", lambda _: nullcontext(two))
     out, error, _ = evaluated("--baseline", "--data", "vimeo90k", code=1)
     assert (out, error) == ("", "error: the other's error\n")
 
@@ -427,7 +363,7 @@ def test_prepared_frames(evaluated, data_root, tmp_path):
         (root / name).symlink_to(data_root / "vimeo_septuplet" / name)
     samples = sets.find_samples(data_root, "vimeo_gaussian", "test")
     for sample in samples:
-        for n, frame in enumerate(sets.evaluation_frames(sample, 1234), 1):
+        for n, frame in enumerate(evaluation_frames(sample, 1234), 1):
             write_image(root / "degraded/gaussian" / sample.name / f"im{n:04}.png", frame)
     lines = [evaluated(*argv[:3], *more, root=root.parent)[0].splitlines()[0] for more in ((), ("--prepared",))]
     assert lines[0] == lines[1]
@@ -435,47 +371,6 @@ def test_prepared_frames(evaluated, data_root, tmp_path):
     missing.unlink()
     error = evaluated(*argv, root=root.parent, code=1)[1]
     assert error.startswith(f"error: cannot read {missing}: ")
-
-
-# The tables
-
-
-def test_rows():
-    rows = results_csv.read("toflow")
-    keys = [tuple(row[key] for key in ("table", "method", "data", "clip", "protocol", "metric")) for row in rows]
-    assert len(set(keys)) == len(keys)
-    files = {entry["file"]: entry["config"] for entry in published()}
-    for row in rows:
-        config = row["configuration"].split(" ")[0]
-        data = PRESETS[config].data if row["data"] == "synthetic" else row["data"]
-        assert data in TOFLOW[row["protocol"]].sets
-        assert row["metric"] in TOFLOW[row["protocol"]].metrics
-        assert config in PRESETS or config in ("", "baseline")
-        assert row["checkpoint"] in ("", "none", "trained") or files[row["checkpoint"]] == config
-        assert not row["published"] or row["source"]
-        assert row["published"] or not row["tolerance"]
-        assert not row["tolerance"] or "memory" not in row["source"]
-    told = {
-        (row["configuration"], row["data"], row["protocol"], row["metric"]): row["published"]
-        for row in rows
-        if not row["clip"]
-    }
-    assert told["tof_spynet-chair-wobn_1xb1_vimeo90k-triplet", "vimeo90k", "mmagic", "PSNR"] == "33.3294"
-    assert told["tof_x4_official_vimeo90k", "vid4", "basicsr_y", "SSIM"] == "0.7626"
-    assert told["TOFlow_interp_mask", "ucf101", "toflow", "PSNR"] == "34.58"
-    assert told["pytoflow_denoise", "vimeo_pytoflow_mixed", "toflow", "PSNR"] == "34.73"
-
-
-def test_checkpoints_are_listed_once():
-    entries = published()
-    assert len({entry["file"] for entry in entries}) == len(entries) == 20
-    for entry in entries:
-        assert list(entry) == ["name", "file", "config", "urls", "sha256", "bytes", "licence", "source"]
-        assert entry["config"] in PRESETS or entry["config"] == ""
-        found = re.search(r"-([0-9a-f]{8})\.pth$", entry["file"])
-        assert entry["sha256"] == (found[1] if found else None)
-    flows = {Path(config.spynet).name for config in PRESETS.values() if config.spynet}
-    assert flows <= {entry["file"] for entry in entries if not entry["config"]}
 
 
 # Real frames

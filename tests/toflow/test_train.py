@@ -2,37 +2,35 @@
 
 import json
 import os
+import re
 import shutil
 import signal
-from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 
 from common import cli
 from common.checkpoints import checkpoint_file
+from common.training.loop import Training
+from common.training.sampling import ShuffledOrder
 from tests.helpers.runs import (
-    KILL,
+    KILL_AT_STEP_7,
     KILL_BEFORE_LIST,
     KILL_BEFORE_RENAME,
     KILLED,
     ROOT,
     launch,
-    make_clips,
     program,
     same,
-    script,
     start,
 )
 from toflow import run
-from toflow import train as train_module
-from toflow.config import PRESETS, preset
+from toflow.checkpoints import spynet_names
+from toflow.config import PRESETS
 from toflow.model import FORMS, TOFlow
-from toflow.samples import FlowSamples, TrainingSamples, turn
-from toflow.sets import SETS, evaluation_frames, find_flow_samples, find_samples
-from toflow.stages import Objective, learning_parts, plan
+from toflow.sets import find_samples
+from toflow.stages import Objective
 
 PAPER = "toflow"
 # Three stages of 4 steps: the kills and stops below fall into the second and between two.
@@ -42,15 +40,6 @@ TINY = (
     "--set", "valid_every_step=2", "--set", "write_log_every_step=2", "--set", "save_every_step=1", "-th", "0",
     "--device", "cpu",
 )  # fmt: skip
-
-
-@pytest.fixture(scope="session")
-def clips(tmp_path_factory):
-    """Triplets with exact flow, septuplets, pairs with flow: 64x48 pixels."""
-    root = tmp_path_factory.mktemp("clips")
-    for layout, count, frames in (("vimeo_triplet", 3, 3), ("vimeo_septuplet", 3, 7), ("sintel", 1, 4)):
-        make_clips(root, layout, "--clips", count, "--test_clips", 2, "--frames", frames)
-    return root
 
 
 @pytest.fixture
@@ -116,20 +105,6 @@ def test_a_stage_teaches_its_modules_alone(undisturbed, clips):
     assert not torch.equal(joint["spynets.0.levels.0.8.weight"], last["spynets.0.levels.0.8.weight"])
 
 
-def test_a_fixed_part_keeps_its_statistics():
-    network = TOFlow(replace(FORMS["paper_interp_mask"], widths=(4, 4, 4, 4), channels=4))
-    for parameter in network.parameters():  # an untrained flow network gives zeros, whose statistics stay
-        parameter.data += 0.1 * torch.randn_like(parameter)
-    before = {key: value.clone() for key, value in network.state_dict().items() if "running" in key}
-    for stage, moving in (("flow", "spynets"), ("mask", "masknet"), ("processing", "masknet"), ("joint", "")):
-        learning_parts(network, stage)
-        network(torch.rand(2, 2, 3, 16, 16))
-        after = network.state_dict()
-        for key, value in before.items():
-            assert torch.equal(value, after[key]) != key.startswith(moving), (stage, key)
-        before = {key: after[key].clone() for key in before}
-
-
 def test_sample_pictures_and_tensorboard(arguments, tmp_path):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -144,61 +119,6 @@ def test_sample_pictures_and_tensorboard(arguments, tmp_path):
         assert any(path.name.endswith("_flows.jpg") for path in (folder(tmp_path) / "sample" / split).iterdir())
 
 
-@pytest.mark.parametrize("name", ["TOFlow_interp_tiny", "TOFlow_denoise_tiny", "TOFlow_deblock_tiny", "TOFlow_sr_tiny"])
-def test_loss_falls_on_one_batch(clips, name):
-    torch.manual_seed(0)
-    config = replace(preset(name), crop=32)
-    dataset = TrainingSamples(find_samples(clips, config.data, "train"), config)
-    objective = Objective(TOFlow(config.form), "joint", config.loss)
-    batch = torch.utils.data.default_collate([dataset[0], dataset[1]])
-    optimizer = torch.optim.Adam(objective.parameters(), 3e-3)
-    found = []
-    for _ in range(30):
-        loss, _ = objective(batch)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        found.append(loss.item())
-    assert max(found[-3:]) < (0.95 if config.task == "sr" else 0.8) * found[0]  # bicubic is near already
-
-
-def test_flow_stages_learn_the_exact_flow(clips):
-    """Of pairs for one flow network, and of the labels of triplets for the two that begin at the middle."""
-    torch.manual_seed(0)
-    for name in ("TOFlow_denoise", "TOFlow_interp"):
-        config = replace(preset(name), crop=32, flow_crop=32)
-        form = replace(config.form, widths=(8, 8, 8, 8), channels=8)
-        if form.from_middle:
-            dataset = TrainingSamples(find_samples(clips, "vimeo90k", "train"), config, labels=True)
-        else:
-            dataset = FlowSamples(find_flow_samples(clips, "sintel"), config, SETS[config.data].degradation)
-        objective = Objective(TOFlow(form), "flow", config.loss)
-        learning_parts(objective.network, "flow")
-        batch = torch.utils.data.default_collate([dataset[0], dataset[1]])
-        first, outputs = objective(batch)
-        assert outputs["flows"].shape == batch["flows"].shape
-        assert first.item() == pytest.approx(batch["flows"].abs().mean().item())  # untrained: no motion seen
-        optimizer = torch.optim.Adam([p for p in objective.parameters() if p.requires_grad], 3e-3)
-        for _ in range(30):
-            optimizer.zero_grad()
-            objective(batch)[0].backward()
-            optimizer.step()
-        assert objective(batch)[0] < 0.8 * first
-
-
-def test_labels_of_triplets_warp_the_frames_onto_the_target(clips):
-    from common.ops.warp import backward_warp
-
-    config = replace(preset("TOFlow_interp"), crop=32)
-    item = TrainingSamples(find_samples(clips, "vimeo90k", "train"), config, labels=True)[1]
-    warped = backward_warp(item["frames"], item["flows"], padding="border")
-    assert (warped - item["target"]).abs().mean() < 0.7 * (item["frames"] - item["target"]).abs().mean()
-
-
-KILL_AT_STEP_7 = (
-    KILL + "from toflow.train import Run\nold = Run._update\n"
-    "Run._update = lambda self, *a: die() if self.step == 7 else old(self, *a)"
-)
 MOMENTS = {
     "between two steps": KILL_AT_STEP_7,
     "between two stages": KILL_AT_STEP_7.replace("self.step == 7", "self.step == 4"),
@@ -215,21 +135,21 @@ def test_kill_9_and_resume_give_the_undisturbed_weights(arguments, tmp_path, und
     assert same(weights(tmp_path), weights(undisturbed))
 
 
-def test_sigterm_saves_and_resumes_exactly(arguments, tmp_path, undisturbed, monkeypatch, capsys):
-    update = train_module.Run._update
+@pytest.mark.parametrize("step", [7, 8])  # in a stage, and where one ends
+def test_sigterm_saves_and_resumes_exactly(arguments, tmp_path, undisturbed, monkeypatch, capsys, step):
+    update = Training.update
 
-    def interrupted(self, *given):
-        outcome = update(self, *given)
-        if self.step == 7:
+    def interrupted(self, losses):
+        update(self, losses)
+        if self.step == step:
             os.kill(os.getpid(), signal.SIGTERM)
-        return outcome
 
-    monkeypatch.setattr(train_module.Run, "_update", interrupted)
+    monkeypatch.setattr(Training, "update", interrupted)
     assert cli.run(run.main, arguments("--set", "save_every_step=100")) == 128 + signal.SIGTERM
-    assert "stopped after step 7" in capsys.readouterr().out
-    monkeypatch.setattr(train_module.Run, "_update", update)
+    assert f"stopped after step {step}" in capsys.readouterr().out
+    monkeypatch.setattr(Training, "update", update)
     assert cli.run(run.main, arguments("-r", "auto", "-th", "2")) == 0  # workers change nothing
-    assert "step 7" in capsys.readouterr().out
+    assert f"step {step}" in capsys.readouterr().out
     assert same(weights(tmp_path), weights(undisturbed))
 
 
@@ -255,73 +175,10 @@ def test_two_processes_equal_one_and_survive_kill_9(arguments, tmp_path, undistu
     assert apart < 0.1 * way  # 0.05 measured
 
 
-def test_mean_gradient_of_two_samples_is_that_of_their_batch(clips):
-    torch.manual_seed(0)
-    config = replace(preset("TOFlow_denoise_tiny"), crop=32)
-    network = TOFlow(config.form)
-    for parameter in network.parameters():
-        parameter.data += 0.02 * torch.randn_like(parameter)
-    dataset = TrainingSamples(find_samples(clips, config.data, "train"), config)
-
-    def gradient(*positions):
-        network.zero_grad()
-        batch = torch.utils.data.default_collate([dataset[position] for position in positions])
-        Objective(network, "joint", config.loss)(batch)[0].backward()
-        return torch.cat([parameter.grad.flatten() for parameter in network.parameters()])
-
-    both = gradient(0, 1)
-    assert ((gradient(0) + gradient(1)) / 2 - both).norm() < 1e-5 * both.norm()
-
-
-def test_plan_of_the_published_recipes():
-    mmagic = plan(preset("tof_spynet-chair-wobn_1xb1_vimeo90k-triplet"), 51313)
-    assert [(stage.name, stage.last, stage.total_batch) for stage in mmagic] == [("joint", 1_000_000, 1)]
-    paper = plan(preset("TOFlow_denoise"), 64612)
-    assert [stage.name for stage in paper] == ["flow", "processing", "joint"]
-    assert paper[-1].last - paper[-1].first == 15 * 64612
-    assert [stage.total_batch for stage in paper] == [16, 1, 1]
-    assert plan(replace(preset("TOFlow_denoise"), max_steps=60_000), 64612)[-1].last == 60_000
-
-
 def test_rate_falls_at_milestones_of_the_joint_stage(arguments, tmp_path):
     assert cli.run(run.main, arguments("--set", "milestones=1,3", "--set", "write_log_every_step=1")) == 0
     rates = [s["value"] for s in scalars(tmp_path) if s["tag"] == "learning_rate"]
     assert rates == pytest.approx([1e-3] * 8 + [5e-4, 5e-4, 2.5e-4, 2.5e-4])  # of the next step
-
-
-def test_samples_depend_on_the_position_alone(clips):
-    for data in ("vimeo_mixed", "vimeo_j2k_q40", "vimeo_bicubic_x4"):
-        config = replace(preset("TOFlow_denoise"), data=data, crop=32, flip=True)
-        samples = find_samples(clips, data, "train")
-        first, again = (TrainingSamples(samples, config)[7] for _ in range(2))
-        assert all(torch.equal(first[key], again[key]) for key in first)
-        assert not torch.equal(first["frames"][3], first["target"])  # degraded
-        other = TrainingSamples(samples, replace(config, manual_seed=5))[7]
-        assert not torch.equal(first["frames"], other["frames"])
-
-
-def test_prepared_frames_are_read_as_they_are(clips, tmp_path):
-    shutil.copytree(clips / "vimeo_septuplet", tmp_path / "vimeo_septuplet")
-    layout = ("--layout", "vimeo_septuplet", "--root", tmp_path)
-    script([ROOT / "datasets/prepare_vimeo90k.py", *layout, "--degrade", "mixed", "--seed", 1234])
-    made, flying = (find_samples(tmp_path, "vimeo_mixed", "test", prepared=prepared) for prepared in (True, False))
-    for a, b in zip(made, flying, strict=True):
-        assert np.array_equal(evaluation_frames(a, 99), evaluation_frames(b, 1234))
-    config = replace(preset("TOFlow_denoise"), prepared=True, crop=32)
-    item = TrainingSamples(find_samples(tmp_path, "vimeo_mixed", "train", prepared=True), config)[0]
-    noise = (item["frames"][3] - item["target"]).std().item()
-    assert 0.08 < noise < 0.25
-
-
-def test_turn_keeps_frames_and_target_together():
-    clip = np.arange(7 * 4 * 6 * 3).reshape(7, 4, 6, 3)
-    seen = set()
-    for seed in range(150):
-        frames, target = turn(list(clip), clip[3], np.random.default_rng(seed))
-        assert np.array_equal(frames[3], target)
-        assert sorted(frame.min() for frame in frames) == [frame.min() for frame in clip]
-        seen.add((target.shape, int(target[0, 0, 0]), int(frames[0].min())))
-    assert len(seen) == 16
 
 
 def test_training_starts_from_published_weights(arguments, tmp_path):
@@ -337,8 +194,6 @@ def test_training_starts_from_published_weights(arguments, tmp_path):
 
 
 def test_training_starts_from_a_published_flow_network(arguments, tmp_path):
-    from toflow.checkpoints import spynet_names
-
     torch.manual_seed(5)
     own = {key: torch.randn_like(x) / 50 for key, x in TOFlow(FORMS["mmagic_vfi"]).spynets[0].state_dict().items()}
     published = {name: own[f"levels.{key}"] for name, key in spynet_names("mmagic_spynet", False)}
@@ -369,6 +224,48 @@ def test_nan_stops_and_names_step_and_checkpoint(arguments, monkeypatch, capsys)
     message = capsys.readouterr().err
     assert "step 3: loss or gradient is not finite (loss nan)" in message
     assert "last good checkpoint" in message
+
+
+OURS = rf'File "{ROOT}/(common|toflow)/'  # in a traceback; the launcher shows one of its own
+DIVERGING = ("--set", "learning_rates=1e20,1e20,1e20")
+
+
+@pytest.mark.parametrize("stages", [(), ("--set", "stages=joint", "--set", "steps=12", "--set", "learning_rates=1e20")])
+def test_a_diverging_training_ends_in_its_line(arguments, stages):
+    done = start(PAPER, arguments(*DIVERGING, *stages))
+    assert done.returncode == 1, done.stderr
+    assert done.stderr.startswith("error: step 2: loss or gradient is not finite (loss nan); last good checkpoint: ")
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_training_of_two_processes_that_diverges_ends_in_its_line(arguments):
+    done = launch(PAPER, arguments(*DIVERGING, "-dist", batch=1), 29653)
+    assert done.returncode == 1
+    assert "error: step 2: loss or gradient is not finite (loss nan)" in done.stderr
+    assert not re.search(OURS, done.stderr)
+    assert "Signal 11" not in done.stderr
+
+
+def test_a_broken_frame_of_the_second_process_is_named(arguments, clips, tmp_path):
+    root = tmp_path / "data"
+    shutil.copytree(clips, root)
+    samples = find_samples(root, "vimeo_mixed", "train")
+    second = ShuffledOrder(len(samples), PRESETS["TOFlow_denoise_tiny"].manual_seed)(1)  # of step 1: that of rank 1
+    broken = samples[second].frames[1]
+    broken.write_bytes(broken.read_bytes()[:200])
+    more = ("--data_root", str(root), "--set", "stages=joint", "--set", "steps=4", "--set", "learning_rates=1e-3")
+    done = launch(PAPER, arguments(*more, "-dist", batch=1), 29654)
+    assert done.returncode == 1
+    assert [line for line in done.stderr.splitlines() if line.startswith("error: process 1: ") and str(broken) in line]
+    assert not re.search(OURS, done.stderr)
+
+
+@pytest.mark.filterwarnings("ignore:.*GradScaler is enabled:UserWarning")
+def test_a_run_goes_on_in_fp16(arguments, tmp_path, capsys):
+    more = ("--set", "stages=joint", "--set", "learning_rates=1e-3", "--set")
+    assert cli.run(run.main, arguments(*more, "steps=1")) == 0
+    assert cli.run(run.main, arguments(*more, "steps=2", "-r", "auto", "--amp", "fp16")) == 0
+    assert "done: 2 steps" in capsys.readouterr().out
 
 
 def test_a_folder_with_a_run_is_not_started_over(arguments, tmp_path, undisturbed, capsys):

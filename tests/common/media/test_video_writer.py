@@ -13,8 +13,10 @@ import av
 import numpy as np
 import pytest
 
+from common.media.containers import CONTAINERS
 from common.media.image import write_image
-from common.media.video_reader import CONTAINERS, open_clip, open_writer
+from common.media.video_reader import open_clip
+from common.media.video_writer import open_writer
 from tests.helpers.clips import NTSC, moving, sound_of, write_video, write_with_sound
 from tests.helpers.pictures import psnr
 
@@ -140,7 +142,7 @@ def test_interrupt_leaves_a_playable_file(tmp_path, suffix):
 def test_real_ctrl_c_during_encoding(tmp_path):
     code = """if True:
         import os, signal, sys, threading, numpy as np
-        from common.media.video_reader import open_writer
+        from common.media.video_writer import open_writer
         frame = np.random.default_rng(0).integers(0, 256, (360, 640, 3)).astype(np.uint8)
         with open_writer(sys.argv[1], frame_rate=25) as writer:
             threading.Timer(0.7, os.kill, (os.getpid(), signal.SIGINT)).start()
@@ -221,7 +223,8 @@ def test_full_disk_is_an_error(tmp_path):
 def test_memory_does_not_grow_with_length(tmp_path):
     code = """if True:
         import sys, numpy as np, resource
-        from common.media.video_reader import open_clip, open_writer
+        from common.media.video_reader import open_clip
+        from common.media.video_writer import open_writer
         frame = np.random.default_rng(0).integers(0, 256, (240, 320, 3)).astype(np.uint8)
         folder, count = sys.argv[1], int(sys.argv[2])
         with open_writer(folder + "/a.mp4", frame_rate=25, crf=40, overwrite=True) as writer:

@@ -13,6 +13,7 @@ import pytest
 
 import tdan.samples
 import tdan.sets
+import toflow.samples
 import toflow.sets
 from common.media.image import list_frames
 from common.sets import prepare_vid4_spmcs
@@ -172,7 +173,7 @@ def test_made_frames_are_those_that_are_made_on_the_fly(run, tmp_path, folder):
     (folder / "BIx4up_direct").rename(folder / "away")
     (made, *_) = toflow.sets.find_samples(root, "vid4", "test")
     ready = dataclasses.replace(ready, frames=[folder / "away/b" / path.name for path in ready.frames])
-    assert all_equal(*(toflow.sets.evaluation_frames(sample, 0) for sample in (made, ready)))
+    assert all_equal(*(toflow.samples.evaluation_frames(sample, 0) for sample in (made, ready)))
 
 
 def test_only_what_is_missing_is_made(run, folder):

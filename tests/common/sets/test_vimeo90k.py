@@ -26,7 +26,8 @@ from tdan.samples import read_low
 from tdan.sets import find_clips
 from tests.helpers.folders import tree
 from tests.helpers.runs import call, dataset_script, make_clips
-from toflow.sets import evaluation_frames, find_samples
+from toflow.samples import evaluation_frames
+from toflow.sets import find_samples
 
 
 @pytest.fixture(scope="module")

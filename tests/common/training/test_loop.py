@@ -146,6 +146,7 @@ def test_among_several_processes_the_one_that_failed_tells(tmp_path, monkeypatch
     def two(error):
         run = Training(argparse.Namespace(log_root=tmp_path), Config())
         run.processes, run._in_loop = argparse.Namespace(world_size=2, rank=1), True
+        run.folder = argparse.Namespace(last_good=lambda: "none")
         run._stack = argparse.Namespace(__exit__=lambda *_: None)
         run.__exit__(type(error), error, None)
 
@@ -154,7 +155,8 @@ def test_among_several_processes_the_one_that_failed_tells(tmp_path, monkeypatch
     with pytest.raises(ValueError, match="another process has ended, and its line tells why"):
         two(RuntimeError("[../third_party/gloo/gloo/transport/tcp/pair.cc:547] Connection closed by peer"))
     two(RuntimeError("a bug"))  # keeps its traceback
-    two(FloatingPointError("all processes know"))
+    with pytest.raises(FloatingPointError, match=r"^step 1: all processes know; last good checkpoint: none$"):
+        two(FloatingPointError("all processes know"))
 
 
 def test_a_batch_that_does_not_divide_is_refused(tmp_path):

@@ -14,11 +14,10 @@ FRAME = (1, 3, 32, 36)
     ("arch", "parameters"), [(PVDNet, 5_132_579), (PVDNet_large, 17_979_811), (PVDNet_small, 298_411)]
 )
 def test_parameters_and_result(arch, parameters):
-    with torch.device("meta"):
-        network = arch.Network(25)
-        result = network(torch.rand(1, 25, 32, 36), *[torch.rand(FRAME)] * 3)
+    network = arch.Network(25)
     assert complexity.parameters(network) == parameters
-    assert result.shape == FRAME
+    with torch.no_grad():
+        assert network(torch.rand(1, 25, 32, 36), *[torch.rand(FRAME)] * 3).shape == FRAME
 
 
 def test_the_result_starts_from_the_current_frame():
