@@ -49,7 +49,7 @@ def train(options, config: Config) -> int:
         if weights:
             checkpoint_file.load_strict(network, weights, source)
             run.log.say(f"starts from the weights of {source}, border rule {BORDERS[int(network.border)]}")
-        run.begin(network, last=steps, epoch=config.valid_every_step)  # MMagic's epochs, too, end with a validation
+        run.begin(network, last=steps, epoch=config.valid_every_step)  # an epoch lasts to a validation, as in MMagic
 
         # What is minimised, by which optimiser and schedule
         start, decay = config.learning_rate, config.weight_decay
