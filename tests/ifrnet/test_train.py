@@ -1,9 +1,7 @@
 """IFRNet's training as a user meets it: the run folder, exact resume, several processes, labels, groups of nine."""
 
 import json
-import os
 import shutil
-import signal
 from itertools import islice
 from pathlib import Path
 
@@ -14,7 +12,6 @@ import torch
 from common import cli
 from common.checkpoints import checkpoint_file
 from common.media.image import read_clip
-from common.training.loop import Training
 from common.training.sampling import Positions
 from ifrnet import run
 from ifrnet import train as train_module
@@ -24,15 +21,11 @@ from ifrnet.samples import TrainingSamples, to_batch
 from ifrnet.sets import find_samples
 from tests.helpers.runs import (
     KILL_AT_STEP_7,
-    KILL_BEFORE_LIST,
-    KILL_BEFORE_RENAME,
-    KILLED,
     ROOT,
     launch,
     make_clips,
     program,
     same,
-    start,
 )
 
 PAPER = "ifrnet"
@@ -145,45 +138,6 @@ def test_seven_times_share_one_encoder_pass_and_equal_seven_calls(clips):
     assert batch["t"][0].tolist() == pytest.approx([k / 8 for k in range(1, 8)])
 
 
-MOMENTS = {
-    "between two steps": KILL_AT_STEP_7,
-    "before a checkpoint takes its name": KILL_BEFORE_RENAME,
-    "between weights and list": KILL_BEFORE_LIST,
-}
-
-
-@pytest.mark.parametrize("moment", MOMENTS)
-def test_kill_9_and_resume_give_the_undisturbed_weights(arguments, tmp_path, undisturbed, moment):
-    killed = start(PAPER, arguments(), MOMENTS[moment])
-    assert killed.returncode == KILLED, killed.stderr
-    assert cli.run(run.main, arguments("-r", "auto")) == 0
-    assert same(weights(tmp_path), weights(undisturbed))
-
-
-def test_sigterm_saves_between_epochs_and_resumes_exactly(arguments, tmp_path, undisturbed, monkeypatch, capsys):
-    update = Training.update
-
-    def interrupted(self, losses):
-        update(self, losses)
-        if self.step == 7:
-            os.kill(os.getpid(), signal.SIGTERM)
-
-    monkeypatch.setattr(Training, "update", interrupted)
-    assert cli.run(run.main, arguments()) == 128 + signal.SIGTERM
-    assert "stopped after step 7" in capsys.readouterr().out
-    monkeypatch.setattr(Training, "update", update)
-    assert cli.run(run.main, arguments("-r", "auto", "-th", "2")) == 0  # workers change nothing
-    assert "step 7" in capsys.readouterr().out
-    assert same(weights(tmp_path), weights(undisturbed))
-
-
-def test_resume_from_an_epoch(arguments, tmp_path, undisturbed):
-    shutil.copytree(undisturbed, tmp_path, dirs_exist_ok=True)
-    assert cli.run(run.main, arguments("-r", "4")) == 0
-    assert same(weights(tmp_path), weights(undisturbed))
-    assert (folder(tmp_path) / "checkpoint/train/epoch/superseded/ckpt/tiny_00006.pytorch").is_file()
-
-
 @pytest.fixture(scope="session")
 def undisturbed_pair(clips, tmp_path_factory):
     """The log root of an undisturbed run of two processes."""
@@ -278,14 +232,6 @@ def test_nan_stops_and_names_parts_and_checkpoint(arguments, monkeypatch, capsys
     message = capsys.readouterr().err
     assert "loss_geo nan" in message
     assert "last good checkpoint" in message
-
-
-def test_a_folder_with_a_run_is_not_started_over(arguments, tmp_path, undisturbed, capsys):
-    shutil.copytree(undisturbed, tmp_path, dirs_exist_ok=True)
-    assert cli.run(run.main, arguments()) == 2
-    assert "-r auto" in capsys.readouterr().err
-    assert cli.run(run.main, arguments("-r", "auto")) == 0
-    assert "nothing to do" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

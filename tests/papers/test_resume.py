@@ -99,6 +99,6 @@ def test_another_precision_goes_on(tiny, saved, monkeypatch):
 
     with monkeypatch.context() as patch:
         patch.setattr(Minimiser, "step", step)
-        assert cli.run(tiny.run.main, tiny.arguments("--amp", saved)) == 128 + signal.SIGTERM
+        assert cli.run(tiny.run.main, tiny.arguments("--amp", saved, *tiny.half)) == 128 + signal.SIGTERM
         steps.clear()
-        assert cli.run(tiny.run.main, tiny.arguments("-r", "auto", "--amp", "fp16")) == 128 + signal.SIGTERM
+        assert cli.run(tiny.run.main, tiny.arguments("-r", "auto", "--amp", "fp16", *tiny.half)) == 128 + signal.SIGTERM
