@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -235,7 +236,7 @@ def test_the_process_with_a_broken_frame_names_it(arguments, clips, tmp_path):
     assert done.returncode
     (line,) = [line for line in done.stderr.splitlines() if line.startswith("error: process 1: ")]
     assert str(broken) in line
-    assert f'File "{ROOT}' not in done.stderr
+    assert not re.search(rf'File "{ROOT}/(common|qpwcnet)', done.stderr)
 
 
 @pytest.mark.parametrize(
