@@ -2,7 +2,6 @@
 
 import json
 import shutil
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -12,18 +11,15 @@ import torch
 from common import cli
 from common.checkpoints import checkpoint_file
 from common.media.image import read_clip
-from common.training.sampling import Positions
 from ifrnet import run
 from ifrnet import train as train_module
-from ifrnet.config import PRESETS
 from ifrnet.model import IFRNet
-from ifrnet.samples import TrainingSamples, to_batch
+from ifrnet.samples import to_batch
 from ifrnet.sets import find_samples
 from tests.helpers.runs import (
     KILL_AT_STEP_7,
     ROOT,
     launch,
-    make_clips,
     program,
     same,
 )
@@ -33,16 +29,6 @@ TINY = (
     "--set", "crop=32", "--set", "max_steps=12", "--set", "valid_every_epoch=2", "--set", "write_log_every_step=2",
     "--set", "save_every_step=5", "-th", "0", "--device", "cpu",
 )  # fmt: skip
-
-
-@pytest.fixture(scope="session")
-def clips(tmp_path_factory):
-    """Five triplets to train on and two to test, with exact flow; one GoPro-like video each."""
-    root = tmp_path_factory.mktemp("clips")
-    for layout, count, frames in (("vimeo_triplet", 5, 3), ("gopro240", 1, 17), ("vimeo_septuplet", 1, 7)):
-        test_clips = 2 if layout == "vimeo_triplet" else 1
-        make_clips(root, layout, "--clips", count, "--test_clips", test_clips, "--frames", frames)
-    return root
 
 
 @pytest.fixture
@@ -169,29 +155,9 @@ def test_two_processes_survive_kill_9_and_one_may_go_on(arguments, tmp_path, und
     assert max((ours[key] - one[key]).abs().max().item() for key in one) < 2e-5
 
 
-def test_the_number_of_steps_and_samples_do_not_depend_on_processes():
-    one = Positions(6, first=24)
-    two = [Positions(3, first=24, rank=rank, world_size=2) for rank in (0, 1)]
-    steps = [list(islice(positions, 5)) for positions in (one, *two)]
-    for together, first, second in zip(*steps, strict=True):
-        assert together == first + second
-    published = PRESETS["IFRNet_Vimeo90K"]
-    assert published.epochs * (51313 // published.total_batch) == 641_400
-
-
 def test_a_batch_of_another_size_is_warned_about(arguments, capsys):
     assert cli.run(run.main, arguments("--set", "max_steps=1", batch=1)) == 0
     assert "warning: 1 samples a step instead of the preset's 2" in capsys.readouterr().out
-
-
-def test_every_sample_once_before_any_again(clips):
-    samples = find_samples(clips, "vimeo90k", "train")
-    dataset = TrainingSamples(samples, PRESETS["IFRNet_tiny"].__class__(crop=32, network="IFRNet_tiny"))
-    for turn in range(3):
-        found = [dataset.order(position) for position in range(5 * turn, 5 * turn + 5)]
-        assert sorted(found) == list(range(5))
-    first, again = dataset[7], dataset[7]
-    assert all(torch.equal(first[key], again[key]) for key in first)
 
 
 @pytest.mark.parametrize("data", ["gopro", "vimeo_septuplet"])
