@@ -50,7 +50,7 @@ def initialise(
             old, new = getattr(source, name, None), getattr(network, name, None)
             if old != new:
                 say(f"warning: {name} was {old} there and is {new} here")
-    elif config.init == "kaiming":
+    elif config.init == "kaiming" and isinstance(network, Flower):  # PWC-Net has its own start
         start_kaiming(network, *first_frames(samples, STARTING))
     if config.quantise:
         quantize.prepare(network)

@@ -3,6 +3,11 @@
 Tolerances: NVIDIA's script resizes frames in whole levels, and a published number is rounded to its last digit, so 0.02
 pixels. The paper's rows have none: nobody here has seen those weights give them.
 
+Rows that are trained here, and the int8 files of these, move with the processor: a short training amplifies how its
+kernels round. After the 30 steps with int8's rounding, EPE was lower by 0.110 and Fl-all by 1.33 with AVX512 and AMX
+than with AVX2, by 0.02 and 0.2 with AVX2 on one thread or with SSE4.1: the tolerances 0.12 and 1.5 are for such a
+distance to either side.
+
 The rows of clips that are made here follow each other: each training starts from the newest run of the one before it.
 """
 

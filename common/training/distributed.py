@@ -10,6 +10,10 @@ import torch.distributed as dist
 
 from common.cli import UsageError
 
+# Groups, until the process ends. Where DistributedDataParallel outlives its group, it would be the one that takes it
+# down, and wait, holding Python's lock, for a thread of gloo that waits for that lock.
+_KEPT: list[dist.ProcessGroup] = []
+
 
 @dataclass(frozen=True)
 class Processes:
@@ -100,6 +104,7 @@ def joined(options) -> Iterator[Processes]:
     local_rank = int(os.environ.get("LOCAL_RANK", "0"))
     chosen = choose_device(options.device, local_rank)
     dist.init_process_group("nccl" if chosen.type == "cuda" else "gloo")
+    _KEPT.append(dist.group.WORLD)
     try:
         yield Processes(dist.get_rank(), dist.get_world_size(), chosen)
     finally:

@@ -114,8 +114,9 @@ class RunFolder:
             clear(self.path)
         elif not resume and (self.manager.lines() or self.last_file.is_file()):
             epoch = self.manager.recent_epoch()
+            which, earlier = ("", "") if epoch is None else (f" (epoch {epoch})", f" or -r {epoch}")
             raise UsageError(
-                f"{self.path} holds a run (epoch {epoch}): go on with -r auto or -r {epoch}, "
+                f"{self.path} holds a run{which}: go on with -r auto{earlier}, "
                 "delete it with -dl, or choose another --mode"
             )
         return held

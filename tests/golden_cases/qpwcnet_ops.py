@@ -11,7 +11,8 @@ from common.media.flow_color import color_wheel, flow_to_image
 from common.media.flow_file import read_flow, write_flow
 from common.ops.correlation import correlation
 from common.ops.warp import backward_warp
-from qpwcnet import augment, gradient_clipping, losses, original_flow_ops, schedule
+from qpwcnet import augment, gradient_clipping, losses, schedule
+from tests.helpers import original_flow_ops
 from tests.helpers.golden import Case
 
 

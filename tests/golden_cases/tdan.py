@@ -22,39 +22,74 @@ FIRST = slice(0, 1)  # the first neighbour
 GRADIENT = 1e-4  # of a gradient's largest entry, or of its norm: the tolerance that the cases name
 
 
-def unit(levels: np.ndarray) -> torch.Tensor:
-    return torch.from_numpy(levels).float() / 255
+def unit(levels: np.ndarray, dtype: torch.dtype = torch.float32) -> torch.Tensor:
+    return (torch.from_numpy(levels).float() / 255).to(dtype)
 
 
-def network_of(case: Case) -> TDAN:
-    network = build(convert(case.state, case.folder), case.folder)
+def network_of(case: Case, dtype: torch.dtype = torch.float32, decide=None) -> TDAN:
+    """The case's network; `decide` sees where its taps are between pixels, and what its ReLUs are given."""
+    network = build(convert(case.state, case.folder), case.folder).to(dtype)
     assert network.deform[0].border == case.meta.get("border_rule", "torchvision")
+    if decide:
+        blocks = [*network.blocks_before, *network.blocks_after]
+        for layer in (network.first, network.fuse, *(block.conv1 for block in blocks)):
+            layer.register_forward_hook(lambda _, given, made: decide(made, 0.0))
+        for layer in network.deform:
+            layer.register_forward_pre_hook(lambda _, given: (given[0], decide(given[1], given[1].detach().round())))
     return network
 
 
+def compare(case: Case, compute, limits=None) -> None:
+    """Float64's results are the reference's, and our float32's are float64's, whatever rounding decided.
+
+    Args:
+        case: keeps the results.
+        compute: makes them, by name, for a type and with a `decide` as of `Twin`.
+        limits: function of a name and the reference's values; the tolerance. By default the case's `atol`.
+    """
+
+    def results(dtype: torch.dtype, decide=None) -> dict[str, np.ndarray]:
+        return {key: value.detach().double().numpy() for key, value in compute(dtype, decide).items()}
+
+    single, twin = results(torch.float32), Twin(lambda decide: results(torch.float64, decide))
+    expected = {key: case.outputs[key].astype(np.float64) for key in single}
+    limits = limits or (lambda key, value: np.array(case.meta["tolerance"]["atol"]))
+    halves = {key: limits(key, value) / 2 for key, value in expected.items()}  # float64 is between the two
+    for key, value in twin.nearest(expected, halves).items():
+        case.check(key, value, atol=halves[key])
+    for key, value in twin.nearest(single, halves).items():
+        off = (np.abs(value - single[key]) / halves[key]).max()
+        assert off <= 1, f"{key}: float32 is off float64 by {off / 2:.3g} of the tolerance"
+
+
 def deform_conv(case: Case) -> None:
-    inputs = {key: case.tensor(key).requires_grad_() for key in case.inputs if key != "grad_y"}
     args = {key: tuple(x) if isinstance(x, list) else x for key, x in case.meta["args"].items()}
     count = args.pop("deform_groups")
-    taps = inputs["weight"][0, 0].numel()
-    assert inputs["offset"].shape[1] == 2 * taps * count
-    image, offset, weight = (inputs[key] for key in ("x", "offset", "weight"))
-    y = deform_conv2d(
-        image, offset, weight, inputs.get("bias"), inputs.get("mask"), **args, border=case.meta["border_rule"]
-    )
-    y.backward(case.tensor("grad_y"))
-    atol = case.meta["tolerance"]["atol"]
-    case.check("y", y, atol=atol)
-    for key, tensor in inputs.items():
-        case.check(f"grad_{key}", tensor.grad, atol=atol)
+    taps = case.tensor("weight")[0, 0].numel()
+    assert case.tensor("offset").shape[1] == 2 * taps * count
+
+    def compute(dtype: torch.dtype, decide) -> dict[str, torch.Tensor]:
+        inputs = {key: case.tensor(key).to(dtype).requires_grad_() for key in case.inputs if key != "grad_y"}
+        image, offset, weight = (inputs[key] for key in ("x", "offset", "weight"))
+        offset = decide(offset, offset.detach().round()) if decide else offset
+        y = deform_conv2d(
+            image, offset, weight, inputs.get("bias"), inputs.get("mask"), **args, border=case.meta["border_rule"]
+        )
+        y.backward(case.tensor("grad_y").to(dtype))
+        return {"y": y, **{f"grad_{key}": tensor.grad for key, tensor in inputs.items()}}
+
+    compare(case, compute)
     if "grad_offset_torchvision" in case.outputs:
         case.decline("grad_offset_torchvision", "a tap exactly one pixel outside: we follow mmcv, in grad_offset")
 
 
 @torch.no_grad()
 def net(case: Case) -> None:
-    network = network_of(case)
-    atol = case.meta["tolerance"]["atol"]
+    compare(case, lambda dtype, decide: activations(network_of(case, dtype, decide), case))
+
+
+def activations(network: TDAN, case: Case) -> dict[str, torch.Tensor]:
+    """What a case keeps of a call of the network."""
     seen = {}
 
     def keep(name):
@@ -70,91 +105,63 @@ def net(case: Case) -> None:
     network.blocks_after.register_forward_hook(keep("rec1"))
     for k, layer in enumerate(network.deform):
         layer.register_forward_hook(keep(f"deform{k}"))
-    found = network(unit(case.inputs["lr"]))
-    case.check("sr", found["pred"] - 0.5, atol=atol)
-    case.check("aligned", found["aligned"] - 0.5, atol=atol)
-    places = {
-        "features_ch0_8": ("features", slice(None)),
-        "agg_ch0_8": ("deform1", FIRST),
-        "align1_ch0_8": ("deform2", FIRST),
-        "align2_ch0_8": ("deform3", FIRST),
-        "rec1_ch0_8": ("rec1", slice(None)),
+    made = network(unit(case.inputs["lr"], network.first.weight.dtype))
+    first = {k: [x[FIRST] for x in seen[f"into_deform{k}"]] for k in range(4)}  # of the first neighbour
+    found = {
+        "features_ch0_8": seen["features"][:, CHANNELS],
+        "agg0_ch0_8": first[0][0][:, CHANNELS],
+        "agg_ch0_8": seen["deform1"][FIRST, CHANNELS],
+        "align1_ch0_8": seen["deform2"][FIRST, CHANNELS],
+        "align2_ch0_8": seen["deform3"][FIRST, CHANNELS],
+        "rec1_ch0_8": seen["rec1"][:, CHANNELS],
+        "offset1_group0": first[0][1][:, :18],
+        "offset3_group0": first[2][1][:, :18],
+        "offset4_group7": first[3][1][:, -18:],
     }
-    for key, (name, images) in places.items():
-        if key in case.outputs:
-            case.check(key, seen[name][images, CHANNELS], atol=atol)
-    if "agg0_ch0_8" in case.outputs:
-        case.check("agg0_ch0_8", seen["into_deform0"][0][FIRST, CHANNELS], atol=atol)
-    for key, k, channels in (("offset1_group0", 0, slice(18)), ("offset3_group0", 2, slice(18)),
-                             ("offset4_group7", 3, slice(-18, None))):  # fmt: skip
-        if key in case.outputs:
-            case.check(key, seen[f"into_deform{k}"][1][FIRST, channels], atol=atol)
+    found = {key: value for key, value in found.items() if key in case.outputs}
+    return {"sr": made["pred"] - 0.5, "aligned": made["aligned"] - 0.5, **found}
 
 
 def losses_of(network: TDAN, case: Case, *weights: float) -> list[dict[str, torch.Tensor]]:
     """The losses of a training step, for one or more weights of the alignment."""
-    dtype = network.first.weight.dtype
-    frames, target = (unit(case.inputs[key]).to(dtype) for key in ("lr", "gt"))
+    frames, target = (unit(case.inputs[key], network.first.weight.dtype) for key in ("lr", "gt"))
     outputs = network(frames)
     return [tdan_loss(outputs, frames, target, weight) for weight in weights]
 
 
-def show_decisions(network: TDAN, decide) -> None:
-    """Let `decide` see what the slopes depend on: where taps are between pixels, and what ReLUs are given."""
-    blocks = [*network.blocks_before, *network.blocks_after]
-    for layer in (network.first, network.fuse, *(block.conv1 for block in blocks)):
-        layer.register_forward_hook(lambda _, given, made: decide(made, 0.0))
-    for layer in network.deform:
-        layer.register_forward_pre_hook(lambda _, given: (given[0], decide(given[1], given[1].detach().round())))
-
-
-def check_step(case: Case, table: dict, weights: dict[str, float], results) -> None:
-    """Losses and gradients of a training step: float64's are the reference's, and our float32's are float64's.
+def compare_step(case: Case, table: dict, weights: dict[str, float], named) -> None:
+    """Losses and gradients of a training step.
 
     Args:
         case: keeps the norms of all gradients, in the order of the reference's parameters, as PREFIX_grad_norms, and,
             for the first weight, some gradients.
         table: of the names in the case's checkpoint.
         weights: of the alignment, by the prefixes of the outputs' names.
-        results: makes the losses and their weight into the case's outputs, by name without the prefix.
+        named: function of the losses and their weight; the losses that the case keeps, by name without the prefix.
     """
-    names = {name: own_name(name, table) for name in case.state}
 
-    def step(network: TDAN) -> dict[str, np.ndarray]:
+    def compute(dtype: torch.dtype, decide) -> dict[str, torch.Tensor]:
+        network, found = network_of(case, dtype, decide), {}
         parameters = dict(network.named_parameters())
-        parameters = [parameters[name] for name in names.values()]
-        found = {}
+        parameters = [parameters[own_name(name, table)] for name in case.state]
         for (prefix, weight), losses in zip(weights.items(), losses_of(network, case, *weights.values()), strict=True):
             gradients = torch.autograd.grad(losses["total"], parameters, retain_graph=True)
-            found |= {f"{prefix}{key}": value for key, value in results(losses, weight).items()}
+            found |= {f"{prefix}{key}": value for key, value in named(losses, weight).items()}
             found[f"{prefix}grad_norms"] = torch.stack([gradient.norm() for gradient in gradients])
-            kept = {f"grad_{name}": gradient for name, gradient in zip(names, gradients, strict=True)}
+            kept = {f"grad_{name}": gradient for name, gradient in zip(case.state, gradients, strict=True)}
             found = {key: kept[key] for key in case.outputs if key in kept} | found  # those of the first weight stay
-        return {key: value.detach().double().numpy() for key, value in found.items()}
+        return found
 
-    def double(decide) -> dict[str, np.ndarray]:
-        network = network_of(case).double()
-        show_decisions(network, decide)
-        return step(network)
+    def limit(key: str, value: np.ndarray) -> np.ndarray:
+        if "loss" in key:
+            return case.meta["tolerance"]["loss_rtol"] * np.abs(value)
+        return GRADIENT * (np.abs(value) if "norms" in key else np.abs(value).max())
 
-    single, twin = step(network_of(case)), Twin(double)
-    expected = {key: case.outputs[key].astype(np.float64) for key in single}
-    # The case's tolerances; with the right sides, float32 stays below a fifth. 1e-9 is nothing beside these losses.
-    limits = {
-        key: 1e-9 + case.meta["tolerance"]["loss_rtol"] * np.abs(value)
-        if "loss" in key
-        else 1e-9 + GRADIENT * (np.abs(value) if "norms" in key else np.abs(value).max())
-        for key, value in expected.items()
-    }
-    for key, value in twin.nearest(expected, limits).items():
-        case.check(key, value, atol=limits[key])
-    for key, value in twin.nearest(single, limits).items():
-        off = (np.abs(value - single[key]) / limits[key]).max()
-        assert off <= 1, f"{key}: float32 is off float64 by {off:.3g} tolerances"
+    compare(case, compute, lambda key, value: limit(key, value) + 1e-9)  # which is nothing beside these losses
 
 
 def mmagic_training(case: Case) -> None:
-    check_step(
+    compare_step(
         case,
         MMAGIC,
         {"w0p01_": 0.01, "w0p25_": 0.25},
@@ -174,7 +181,7 @@ def mmagic_training(case: Case) -> None:
 
 
 def authors_training(case: Case) -> None:
-    check_step(
+    compare_step(
         case,
         AUTHORS,
         {"": 0.25},
@@ -188,10 +195,14 @@ def authors_training(case: Case) -> None:
 
 @torch.no_grad()
 def chop_and_flip(case: Case) -> None:
-    network, frames = network_of(case), unit(case.inputs["lr"])
-    atol = case.meta["tolerance"]["atol"]
-    case.check("chop", chopped(lambda part: network(part)["pred"], frames, 4) - 0.5, atol=atol)
-    case.check("ensemble", flipped(lambda part: network(part)["pred"], frames) - 0.5, atol=atol)
+    def compute(dtype: torch.dtype, decide) -> dict[str, torch.Tensor]:
+        network, frames = network_of(case, dtype, decide), unit(case.inputs["lr"], dtype)
+        return {
+            "chop": chopped(lambda part: network(part)["pred"], frames, 4) - 0.5,
+            "ensemble": flipped(lambda part: network(part)["pred"], frames) - 0.5,
+        }
+
+    compare(case, compute)
 
 
 def degradations(case: Case) -> None:

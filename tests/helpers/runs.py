@@ -23,7 +23,7 @@ KILL_BEFORE_RENAME = (
 KILL_BEFORE_LIST = (
     KILL
     + "from common.checkpoints.run_checkpoints import CheckpointManager as C\nold, count = C._write, []\n"
-    + "C._write = lambda *a: (count.append(1), die() if len(count) == 3 else old(*a))"
+    + "C._write = lambda *a: (count.append(1), die() if len(count) == 2 else old(*a))"
 )
 KILL_AT_STEP_7 = (
     KILL + "from common.training.loop import Training\nold = Training.update\n"

@@ -22,6 +22,8 @@ class TinyRun:
         back: number of an earlier one, from which a resume goes on.
         step: optimiser steps after which it is stopped or killed, between two checkpoints.
         unit: what the paper counts.
+        diverges: arguments under which its weights leave every bound.
+        half: arguments under which its values stay within half precision.
         place: how the line of a resume calls that place.
         root: folder of the clips.
         logs: of the runs.
@@ -37,6 +39,8 @@ class TinyRun:
     step: int
     place: str
     unit: str = "step"
+    diverges: tuple[str, ...] = ("--set", "learning_rate=1e20")
+    half: tuple[str, ...] = ()
     root: Path = Path()
     logs: Path = Path()
 

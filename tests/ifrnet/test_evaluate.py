@@ -1,6 +1,5 @@
-"""IFRNet's test sets as they lie on disk, the protocols of their scores, what an evaluation prints and writes."""
+"""The protocols of IFRNet's scores, what an evaluation prints and writes."""
 
-import dataclasses
 import re
 import subprocess
 import sys
@@ -12,32 +11,22 @@ import torch
 import torch.nn.functional as F
 
 from common import cli
-from common.media.image import list_frames, read_image, write_image
-from common.scoring import score_frames
+from common.media.image import list_frames, read_image
 from common.scoring.metrics import psnr, ssim
 from common.scoring.protocols import INTERPOLATION
-from common.tables import results_csv, score_lines
+from common.tables import score_lines
 from common.training.distributed import Processes
 from ifrnet import evaluate, run, sets
-from ifrnet.config import PRESETS, parse, preset
+from ifrnet.config import parse, preset
 from ifrnet.model import IFRNet
-from ifrnet.sets import Sample, find_samples, groups, missing_part
+from ifrnet.sets import find_samples
+from tests.helpers.noise import picture
 
 ROOT = Path(__file__).parents[2]
 SHEET = {  # PSNR, SSIM, IE of the mean of the two frames
     "Beanbags": (26.6378, 0.9548, 3.9557), "DogDance": (28.4093, 0.9285, 4.5028), "Grove2": (23.2791, 0.7095, 10.9583),
     "RubberWhale": (38.6980, 0.9926, 1.7613), "Urban2": (26.6775, 0.7316, 6.2256), "Venus": (25.0705, 0.9209, 7.4250),
 }  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def data_root(tmp_path_factory):
-    """Five test triplets, and two test videos of two groups."""
-    root = tmp_path_factory.mktemp("sets")
-    for layout, counts in {"vimeo_triplet": ("--test_clips", "5"), "gopro240": ("--test_clips", "2")}.items():
-        command = [sys.executable, ROOT / "datasets/make_synthetic.py", "--layout", layout, "--root", root, *counts]
-        subprocess.run([*command, "--clips", "1", "--size", "64x48", "--frames", "17", "--workers", "1"], check=True)
-    return root
 
 
 @pytest.fixture(scope="module")
@@ -63,129 +52,10 @@ def evaluated(tmp_path, data_root, weights, capsys, monkeypatch):
     return start
 
 
-def picture(path, height=24, width=32, seed=0):
-    write_image(path, np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8))
-
-
 def per_frame(path):
     """Frame's name -> metrics, of a score file."""
     lines = [line for line in path.read_text().splitlines() if not line.startswith("[")]
     return {line.split(" PSNR")[0]: [float(v) for v in re.findall(r": (\S+)", line)] for line in lines}
-
-
-# Sets
-
-
-def test_triplets(data_root):
-    samples = find_samples(data_root, "vimeo90k", "test")
-    root = data_root / "vimeo_triplet"
-    assert [sample.name for sample in samples] == [f"00001/{n:04d}" for n in range(2, 7)]
-    assert samples[0].frames == tuple(root / "sequences/00001/0002" / f"im{n}.png" for n in (1, 2, 3))
-    assert samples[0].flows == tuple(root / "flow/00001/0002" / f"flow_t{n}.flo" for n in (0, 1))
-    assert samples[0].times == (0.5,)
-    assert len(find_samples(data_root, "vimeo90k", "train")) == 1
-
-
-def test_published_lists(tmp_path):
-    for folder, prefix in (("vimeo_triplet", "tri"), ("vimeo_septuplet", "sep")):
-        (tmp_path / folder).mkdir()
-        (tmp_path / folder / f"{prefix}_testlist.txt").write_text("00001/0001\r\n00001/0002\n\n00078/1000\n\n")
-    (tmp_path / "vimeo_triplet/flow/00078/1000").mkdir(parents=True)
-    triplets = find_samples(tmp_path, "vimeo90k", "test")
-    assert [sample.name for sample in triplets] == ["00001/0001", "00001/0002", "00078/1000"]
-    assert [sample.flows is None for sample in triplets] == [True, True, False]
-    septuplet = find_samples(tmp_path, "vimeo_septuplet", "test")[0]
-    assert [path.name for path in septuplet.frames] == [f"im{n}.png" for n in range(1, 8)]
-    assert septuplet.times == pytest.approx([k / 6 for k in range(1, 6)])
-    assert septuplet.flows is None
-    assert missing_part("vimeo90k", triplets) == "3 of 3782 samples"
-
-
-def test_made_gopro_keeps_its_folders(data_root):
-    samples = find_samples(data_root, "gopro", "test")
-    names = [f"GOPR000{video}_11_00/000{group}" for video in (0, 1) for group in (0, 1)]
-    assert [sample.name for sample in samples] == names
-    assert [path.stem for path in samples[1].frames] == [f"{n:06d}" for n in range(9, 18)]
-    assert samples[0].times == tuple(k / 8 for k in range(1, 8))
-    assert {path.parent.parent.name for sample in samples for path in sample.frames} == {"test"}
-    assert missing_part("gopro", samples) == "0 of 11 videos"
-
-
-@pytest.mark.parametrize("places", [("", ""), ("train", "test"), ("test", "train")])
-def test_real_gopro_is_split_by_name(tmp_path, places):
-    for video, place in zip(("GOPR0372_07_00", "GOPR0384_11_05"), places, strict=True):
-        for number in range(9):
-            picture(tmp_path / "GOPRO_Large_all" / place / video / f"{number:06d}.png", 2, 2)
-    for split, video in (("train", "GOPR0372_07_00"), ("test", "GOPR0384_11_05")):
-        assert [sample.name for sample in find_samples(tmp_path, "gopro", split)] == [f"{video}/0000"]
-
-
-def test_splits_of_gopro_are_whole():
-    assert (len(sets.GOPRO["train"]), len(sets.GOPRO["test"]), len(sets.ADOBE240)) == (22, 11, 8)
-    assert not set(sets.GOPRO["train"]) & set(sets.GOPRO["test"])
-
-
-def test_groups_share_their_ends():
-    assert [groups(n) for n in (0, 1, 8, 9, 16, 17, 24, 25)] == [0, 0, 0, 1, 1, 2, 2, 3]
-
-
-@pytest.fixture
-def own_sets(tmp_path):
-    """The smaller test sets, each in its published layout."""
-    for number in range(10):
-        picture(tmp_path / f"Adobe240/IMG_0015/{number}.png", seed=number)
-    picture(tmp_path / "Adobe240/IMG_0001/0.png")
-    for folder in ("10", "9"):
-        for seed, name in enumerate(("frame_00", "frame_01_gt", "frame_01_ours", "frame_02")):
-            picture(tmp_path / "ucf101_interp_ours" / folder / f"{name}.png", seed=seed)
-    for level in ("easy", "medium", "hard", "extreme"):
-        names = [f"test/GOPRO_test/{level}/{n}.png" for n in range(3)]
-        for seed, name in enumerate(names):
-            picture(tmp_path / "SNU-FILM" / name, seed=seed)
-        line = " ".join(f"data/SNU-FILM/{name}" for name in names)
-        (tmp_path / f"SNU-FILM/test-{level}.txt").write_text(line + "\n")
-    for seed, name in enumerate(("other-data/S/frame10", "other-data/S/frame11", "other-gt-interp/S/frame10i11")):
-        picture(tmp_path / "Middlebury" / f"{name}.png", seed=seed)
-    picture(tmp_path / "Middlebury/other-data/NoTruth/frame10.png")
-    return tmp_path
-
-
-def test_other_sets(own_sets):
-    def found(data):
-        samples = find_samples(own_sets, data, "test")
-        return [s.name for s in samples], [path.relative_to(own_sets).as_posix() for path in samples[0].frames]
-
-    assert found("adobe240") == (["IMG_0015/0000"], [f"Adobe240/IMG_0015/{n}.png" for n in range(9)])
-    frames = [f"ucf101_interp_ours/10/frame_{name}.png" for name in ("00", "01_gt", "02")]
-    assert found("ucf101") == (["10", "9"], frames)
-    hard = [f"SNU-FILM/test/GOPRO_test/hard/{n}.png" for n in range(3)]
-    assert found("snu_film_hard") == (["GOPRO_test/hard/1"], hard)
-    assert len(found("snu_film")[0]) == 4
-    folders = {"other-data/S": ("frame10", "frame11"), "other-gt-interp/S": ("frame10i11",)}
-    paths = {f"Middlebury/{folder}/{name}.png" for folder, names in folders.items() for name in names}
-    names, frames = found("middlebury")
-    assert (names, set(frames), frames[1]) == (["S"], paths, "Middlebury/other-gt-interp/S/frame10i11.png")
-
-
-@pytest.mark.parametrize("data", sets.SETS)
-def test_missing_and_empty_sets(tmp_path, data):
-    folder = sets.FOLDERS[data]
-    command = ", or make .*make_synthetic.py --layout" if data in sets.TRAINING_SETS else "$"
-    with pytest.raises(ValueError, match=rf"{folder}: no such folder; .*datasets/README.md\){command}"):
-        find_samples(tmp_path, data, "test")
-    (tmp_path / folder).mkdir()
-    with pytest.raises(ValueError, match=r"no such file; expected the list|holds no sample"):
-        find_samples(tmp_path, data, "test")
-
-
-def test_wrong_splits_and_lists(tmp_path):
-    with pytest.raises(ValueError, match="ucf101 is for testing"):
-        find_samples(tmp_path, "ucf101", "train")
-    (tmp_path / "SNU-FILM").mkdir()
-    for line in ("test/a.png test/b.png", "a.png test/b.png test/c.png", "test/a test/b test/c test/d"):
-        (tmp_path / "SNU-FILM/test-easy.txt").write_text(line)
-        with pytest.raises(ValueError, match=r"test-easy.txt: line .* expected three paths"):
-            find_samples(tmp_path, "snu_film", "test")
 
 
 # Protocols
@@ -482,48 +352,9 @@ def test_cuda_scores_what_the_cpu_does(data_root, weights):
     assert np.abs(np.array(score_frames[2:]) - score_frames[0]).max() < 0.2
 
 
-# The table
-
-
-def test_rows():
-    rows = results_csv.read("ifrnet")
-    keys = [tuple(row[key] for key in ("table", "method", "data", "clip", "protocol", "metric")) for row in rows]
-    assert len(set(keys)) == len(keys)
-    for row in rows:
-        config = row["configuration"].split(" ")[0]
-        data = "vimeo90k" if row["data"] == "synthetic" else row["data"]
-        assert data in sets.SETS
-        assert row["metric"] in INTERPOLATION[row["protocol"]].metrics
-        assert data in INTERPOLATION[row["protocol"]].sets
-        assert config in PRESETS or (config, row["checkpoint"]) in (("blend", "none"), ("", ""))
-        assert bool(row["published"]) == bool(row["source"])
-        assert row["published"] or not row["tolerance"]
-    told = {
-        (row["configuration"], row["data"], row["protocol"], row["metric"]): row["published"]
-        for row in rows
-        if not row["clip"]
-    }
-    assert told["IFRNet_L_Vimeo90K", "snu_film_hard", "ifrnet_snu_film", "PSNR"] == "30.63"
-    assert told["IFRNet_S_Vimeo90K", "middlebury", "ifrnet_middlebury", "IE"] == "1.995"
-    assert told["IFRNet_GoPro", "adobe240", "mmediting_x8", "SSIM"] == "0.9057"
-
-
-def test_published_row_beside_the_means():
-    means = {"PSNR": 35.798, "SSIM": 0.97951}
-    line = score_frames.published("ifrnet", "IFRNet_Vimeo90K", "vimeo90k", "ifrnet", means)
-    assert line == "published: PSNR 35.80 SSIM 0.9794 (paper, table 1), delta -0.00 / +0.0001"
-    assert score_frames.published("ifrnet", "IFRNet_Vimeo90K", "gopro", "ifrnet_x8", means) == ""
-    assert score_frames.published("ifrnet", "blend", "vimeo90k", "ifrnet", means) == ""
-
-
 def test_which_row_belongs_to_the_weights():
     config, base = preset("IFRNet_tiny"), IFRNet("IFRNet")
     assert evaluate._row_name(None, None, config) == "blend"
     assert evaluate._row_name(base, Path("ckpt/IFRNet_GoPro.pth"), config) == "IFRNet_GoPro"
     assert evaluate._row_name(base, Path("IFRNet_gopro-5d2f805a.pth"), preset("IFRNet_GoPro")) == "IFRNet_GoPro"
     assert evaluate._row_name(IFRNet("IFRNet_S"), Path("mine.pth"), config) == ""
-
-
-def test_a_sample_is_frozen():
-    with pytest.raises(dataclasses.FrozenInstanceError):
-        Sample("a", ()).name = "b"

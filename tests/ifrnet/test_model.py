@@ -1,17 +1,11 @@
-"""IFRNet's networks, losses and checkpoint files."""
-
-import math
+"""IFRNet's networks."""
 
 import pytest
 import torch
-import torch.nn.functional as F
 
-from common.checkpoints import checkpoint_file
 from common.ops import complexity
 from common.ops.memory_format import layout_of
-from ifrnet.checkpoints import SIZE_OF_SHAPE, adapt, load_network
-from ifrnet.losses import census_distance, charbonnier, distillation, geometry, robust_weight, ternary
-from ifrnet.model import SIZES, IFRNet, check_size, multiple_of
+from ifrnet.model import IFRNet, check_size, multiple_of
 
 PUBLISHED = {"IFRNet": (4_959_692, 22.18), "IFRNet_L": (19_699_460, 87.85), "IFRNet_S": (2_803_610, 12.60)}
 
@@ -103,93 +97,6 @@ def test_sizes_that_fit_a_scale(scale, multiple):
 def test_frames_of_two_shapes_are_refused(tiny):
     with pytest.raises(ValueError, match="expected one shape"):
         tiny(torch.rand(1, 3, 32, 32), torch.rand(1, 3, 32, 48), torch.tensor([0.5]))
-
-
-# Losses against plain formulas
-
-
-def plain_census(first, second, window):
-    """As the paper writes it: windows by unfold, every neighbour by itself."""
-    reach, (batch, channels, height, width) = window // 2, first.shape
-
-    def transform(x):
-        x = x.reshape(batch * channels, 1, height, width)
-        values = F.unfold(x, window, padding=reach).view(batch * channels, window**2, height, width) - x
-        return values / torch.sqrt(0.81 + values**2)
-
-    square = (transform(first) - transform(second)) ** 2
-    distance = (square / (0.1 + square)).mean(1, keepdim=True)
-    mask = torch.zeros(height, width, dtype=first.dtype)
-    mask[reach : height - reach, reach : width - reach] = 1
-    return (distance * mask).mean()
-
-
-@pytest.mark.parametrize("window", [3, 7])
-def test_census_equals_the_plain_formula(window):
-    torch.manual_seed(1)
-    first, second = torch.rand(2, 2, 3, 11, 9, dtype=torch.float64)
-    first.requires_grad_()
-    found, plain = census_distance(first, second, window), plain_census(first, second, window)
-    torch.testing.assert_close(found, plain)
-    torch.testing.assert_close(*(torch.autograd.grad(loss, first)[0] for loss in (found, plain)))
-    assert census_distance(first[..., :2, :2], second[..., :2, :2], window) == 0
-
-
-def test_census_gradients():
-    torch.manual_seed(1)
-    pair = torch.rand(2, 1, 2, 6, 5, dtype=torch.float64).requires_grad_().unbind(0)
-    assert torch.autograd.gradcheck(geometry, pair)
-    prediction, target = (torch.rand(1, 3, 9, 8, dtype=torch.float64, requires_grad=True) for _ in range(2))
-    assert torch.autograd.gradcheck(lambda x: ternary(x, target), prediction)
-    ternary(prediction, target).backward()
-    assert target.grad is None
-
-
-def test_distillation_weighs_by_agreement():
-    flow, label = torch.zeros(1, 2, 4, 4), torch.full((1, 2, 4, 4), 3.0)
-    weight = robust_weight(flow, label)
-    assert weight[0, 0, 0, 0] == pytest.approx(math.exp(-0.3 * math.sqrt(18)))
-    assert distillation(flow, label, torch.ones(1, 1, 4, 4)).item() == pytest.approx(3, abs=1e-5)  # about |d|
-    assert distillation(flow, label, torch.zeros(1, 1, 4, 4)).item() == 1  # flat
-    assert charbonnier(flow, flow).item() == pytest.approx(1e-3)
-
-
-# Files
-
-
-@pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize("form", ["bare", "module", "mmediting"])
-def test_published_forms_load_and_tell_their_size(tmp_path, size, form):
-    state = IFRNet(size).state_dict()
-    if form == "module":
-        value = {f"module.{key}": tensor for key, tensor in state.items()}
-    elif form == "mmediting":
-        extra = {"step_counter": torch.tensor(5), "data_preprocessor.mean": torch.zeros(3)}
-        value = {"meta": {"epoch": 3}, "state_dict": {f"generator.{k}": v for k, v in state.items()} | extra}
-    else:
-        value = state
-    checkpoint_file.save(value, tmp_path / "x.pth")
-    found = load_network(tmp_path / "x.pth")
-    assert found.size == size
-    assert all(torch.equal(tensor, state[key]) for key, tensor in found.state_dict().items())
-    assert not found.training
-    assert SIZE_OF_SHAPE[tuple(state["encoder.pyramid1.0.0.weight"].shape)] == size
-
-
-def test_files_that_are_not_ours_are_refused(tmp_path):
-    state = IFRNet("IFRNet_tiny").state_dict()
-    with pytest.raises(ValueError, match="no tensor encoder"):
-        adapt({"conv.weight": torch.zeros(1)}, "x.pth")
-    with pytest.raises(ValueError, match=r"\(7, 3, 3, 3\): expected one of"):
-        adapt(state | {"encoder.pyramid1.0.0.weight": torch.zeros(7, 3, 3, 3)}, "x.pth")
-    with pytest.raises(ValueError, match="expected a state dict"):
-        adapt([1], "x.pth")
-    checkpoint_file.save({k: v for k, v in state.items() if k != "decoder1.convblock.2.bias"}, tmp_path / "x.pth")
-    with pytest.raises(ValueError, match=r"1 missing: decoder1.convblock.2.bias"):
-        load_network(tmp_path / "x.pth")
-    checkpoint_file.save(state, tmp_path / "x.pth")
-    with pytest.raises(ValueError, match="holds IFRNet_tiny, but IFRNet_L was asked for"):
-        load_network(tmp_path / "x.pth", "IFRNet_L")
 
 
 def test_weights_without_time_are_recognised(tiny):

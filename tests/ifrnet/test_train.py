@@ -1,10 +1,7 @@
 """IFRNet's training as a user meets it: the run folder, exact resume, several processes, labels, groups of nine."""
 
 import json
-import os
 import shutil
-import signal
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -14,25 +11,17 @@ import torch
 from common import cli
 from common.checkpoints import checkpoint_file
 from common.media.image import read_clip
-from common.training.loop import Training
-from common.training.sampling import Positions
 from ifrnet import run
 from ifrnet import train as train_module
-from ifrnet.config import PRESETS
 from ifrnet.model import IFRNet
-from ifrnet.samples import TrainingSamples, to_batch
+from ifrnet.samples import to_batch
 from ifrnet.sets import find_samples
 from tests.helpers.runs import (
     KILL_AT_STEP_7,
-    KILL_BEFORE_LIST,
-    KILL_BEFORE_RENAME,
-    KILLED,
     ROOT,
     launch,
-    make_clips,
     program,
     same,
-    start,
 )
 
 PAPER = "ifrnet"
@@ -40,16 +29,6 @@ TINY = (
     "--set", "crop=32", "--set", "max_steps=12", "--set", "valid_every_epoch=2", "--set", "write_log_every_step=2",
     "--set", "save_every_step=5", "-th", "0", "--device", "cpu",
 )  # fmt: skip
-
-
-@pytest.fixture(scope="session")
-def clips(tmp_path_factory):
-    """Five triplets to train on and two to test, with exact flow; one GoPro-like video each."""
-    root = tmp_path_factory.mktemp("clips")
-    for layout, count, frames in (("vimeo_triplet", 5, 3), ("gopro240", 1, 17), ("vimeo_septuplet", 1, 7)):
-        test_clips = 2 if layout == "vimeo_triplet" else 1
-        make_clips(root, layout, "--clips", count, "--test_clips", test_clips, "--frames", frames)
-    return root
 
 
 @pytest.fixture
@@ -145,45 +124,6 @@ def test_seven_times_share_one_encoder_pass_and_equal_seven_calls(clips):
     assert batch["t"][0].tolist() == pytest.approx([k / 8 for k in range(1, 8)])
 
 
-MOMENTS = {
-    "between two steps": KILL_AT_STEP_7,
-    "before a checkpoint takes its name": KILL_BEFORE_RENAME,
-    "between weights and list": KILL_BEFORE_LIST,
-}
-
-
-@pytest.mark.parametrize("moment", MOMENTS)
-def test_kill_9_and_resume_give_the_undisturbed_weights(arguments, tmp_path, undisturbed, moment):
-    killed = start(PAPER, arguments(), MOMENTS[moment])
-    assert killed.returncode == KILLED, killed.stderr
-    assert cli.run(run.main, arguments("-r", "auto")) == 0
-    assert same(weights(tmp_path), weights(undisturbed))
-
-
-def test_sigterm_saves_between_epochs_and_resumes_exactly(arguments, tmp_path, undisturbed, monkeypatch, capsys):
-    update = Training.update
-
-    def interrupted(self, losses):
-        update(self, losses)
-        if self.step == 7:
-            os.kill(os.getpid(), signal.SIGTERM)
-
-    monkeypatch.setattr(Training, "update", interrupted)
-    assert cli.run(run.main, arguments()) == 128 + signal.SIGTERM
-    assert "stopped after step 7" in capsys.readouterr().out
-    monkeypatch.setattr(Training, "update", update)
-    assert cli.run(run.main, arguments("-r", "auto", "-th", "2")) == 0  # workers change nothing
-    assert "step 7" in capsys.readouterr().out
-    assert same(weights(tmp_path), weights(undisturbed))
-
-
-def test_resume_from_an_epoch(arguments, tmp_path, undisturbed):
-    shutil.copytree(undisturbed, tmp_path, dirs_exist_ok=True)
-    assert cli.run(run.main, arguments("-r", "4")) == 0
-    assert same(weights(tmp_path), weights(undisturbed))
-    assert (folder(tmp_path) / "checkpoint/train/epoch/superseded/ckpt/tiny_00006.pytorch").is_file()
-
-
 @pytest.fixture(scope="session")
 def undisturbed_pair(clips, tmp_path_factory):
     """The log root of an undisturbed run of two processes."""
@@ -215,29 +155,9 @@ def test_two_processes_survive_kill_9_and_one_may_go_on(arguments, tmp_path, und
     assert max((ours[key] - one[key]).abs().max().item() for key in one) < 2e-5
 
 
-def test_the_number_of_steps_and_samples_do_not_depend_on_processes():
-    one = Positions(6, first=24)
-    two = [Positions(3, first=24, rank=rank, world_size=2) for rank in (0, 1)]
-    steps = [list(islice(positions, 5)) for positions in (one, *two)]
-    for together, first, second in zip(*steps, strict=True):
-        assert together == first + second
-    published = PRESETS["IFRNet_Vimeo90K"]
-    assert published.epochs * (51313 // published.total_batch) == 641_400
-
-
 def test_a_batch_of_another_size_is_warned_about(arguments, capsys):
     assert cli.run(run.main, arguments("--set", "max_steps=1", batch=1)) == 0
     assert "warning: 1 samples a step instead of the preset's 2" in capsys.readouterr().out
-
-
-def test_every_sample_once_before_any_again(clips):
-    samples = find_samples(clips, "vimeo90k", "train")
-    dataset = TrainingSamples(samples, PRESETS["IFRNet_tiny"].__class__(crop=32, network="IFRNet_tiny"))
-    for turn in range(3):
-        found = [dataset.order(position) for position in range(5 * turn, 5 * turn + 5)]
-        assert sorted(found) == list(range(5))
-    first, again = dataset[7], dataset[7]
-    assert all(torch.equal(first[key], again[key]) for key in first)
 
 
 @pytest.mark.parametrize("data", ["gopro", "vimeo_septuplet"])
@@ -278,14 +198,6 @@ def test_nan_stops_and_names_parts_and_checkpoint(arguments, monkeypatch, capsys
     message = capsys.readouterr().err
     assert "loss_geo nan" in message
     assert "last good checkpoint" in message
-
-
-def test_a_folder_with_a_run_is_not_started_over(arguments, tmp_path, undisturbed, capsys):
-    shutil.copytree(undisturbed, tmp_path, dirs_exist_ok=True)
-    assert cli.run(run.main, arguments()) == 2
-    assert "-r auto" in capsys.readouterr().err
-    assert cli.run(run.main, arguments("-r", "auto")) == 0
-    assert "nothing to do" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

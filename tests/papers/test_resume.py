@@ -86,8 +86,7 @@ def test_a_folder_with_a_run_is_not_started_over(finished, capsys):
 
 
 @pytest.mark.filterwarnings("ignore:.*GradScaler")
-@pytest.mark.parametrize("saved", ["off", "bf16"])
-def test_another_precision_goes_on(tiny, saved, monkeypatch):
+def test_another_precision_goes_on(tiny, monkeypatch):
     """A state without fp16 has no scale of the loss; with it, training begins with the usual one."""
     old, steps = Minimiser.step, []
 
@@ -99,6 +98,6 @@ def test_another_precision_goes_on(tiny, saved, monkeypatch):
 
     with monkeypatch.context() as patch:
         patch.setattr(Minimiser, "step", step)
-        assert cli.run(tiny.run.main, tiny.arguments("--amp", saved)) == 128 + signal.SIGTERM
+        assert cli.run(tiny.run.main, tiny.arguments(*tiny.half)) == 128 + signal.SIGTERM
         steps.clear()
-        assert cli.run(tiny.run.main, tiny.arguments("-r", "auto", "--amp", "fp16")) == 128 + signal.SIGTERM
+        assert cli.run(tiny.run.main, tiny.arguments("-r", "auto", "--amp", "fp16", *tiny.half)) == 128 + signal.SIGTERM

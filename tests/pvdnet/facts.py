@@ -16,6 +16,7 @@ TINY = TinyRun(  # 4 samples, 2 batches of 2, 6 steps an epoch, 4 epochs
     step=8,
     place="epoch 2, batch 0, frame 2",
     unit="iteration",
+    diverges=("-lr", "1e20", "-gc", "1e30"),
 )  # fmt: skip
 # Together these write every scalar that the card lists.
 CARD_TRAININGS = (

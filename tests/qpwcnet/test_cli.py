@@ -80,13 +80,13 @@ def test_every_preset_is_sound(tmp_path):
         (("--config", "flow", "--input", "x", "--output", "y", "--task", "flow", "--slow"), "--slow does not go with"),
         (("--config", "flow", "--arrows"), "--arrows goes with --input"),
         (("--config", "flow", "--is_train", "--baseline"), "--baseline has no network"),
-        (("--config", "flow", "--baseline", "--input", "x", "--output", "y"), "it goes with testing, not with --input"),
-        (("--config", "flow", "--input", "x", "--flo", "y", "--fps", "24"), "--fps goes with --output"),
         (("--config", "flow", "--export", "onnx", "--output", "x", "--export_size", "big"), "expected WxH"),
         (("--config", "flow", "--set", "filters=1,2"), "filters (1, 2): expected 5 positive numbers"),
         (("--config", "flow", "--set", "scale_size=4"), "scale_size (4,): expected height,width"),
         (("--config", "nothing"), "--config nothing: expected one of pre_train"),
         (("--confg", "flow"), "unknown argument --confg; did you mean --config?"),
+        (("--config", "flow", "--baseline", "--input", "x", "--output", "y"), "it goes with testing, not with --input"),
+        (("--config", "flow", "--input", "x", "--flo", "y", "--fps", "24"), "--fps goes with --output"),
     ],
 )
 def test_what_cannot_be_is_one_line(tmp_path, capsys, argv, line):

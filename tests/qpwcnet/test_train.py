@@ -2,9 +2,8 @@
 
 import dataclasses
 import json
-import os
+import re
 import shutil
-import signal
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +13,6 @@ import torch
 from common import cli
 from common.checkpoints import checkpoint_file
 from common.media.flow_file import read_flow, write_flow
-from common.training.loop import Training
 from common.training.run_folder import next_run
 from common.training.sampling import ShuffledOrder
 from qpwcnet import run
@@ -25,7 +23,7 @@ from qpwcnet.model import Flower, Interpolator
 from qpwcnet.samples import TrainingSamples
 from qpwcnet.sets import find_pairs
 from qpwcnet.train import Objective
-from tests.helpers.runs import KILL_AT_STEP_7, KILLED, ROOT, launch, make_clips, program, same, start
+from tests.helpers.runs import ROOT, launch, make_clips, program, same
 
 PAPER = "qpwcnet"
 FILTERS = (4, 4, 4, 8, 8)
@@ -112,29 +110,6 @@ def test_loss_falls_on_one_batch(clips):
         optimizer.step()
         found.append(total.item())
     assert max(found[-5:]) < 0.7 * found[0]
-
-
-def test_kill_9_and_resume_give_the_undisturbed_weights(arguments, tmp_path, undisturbed):
-    killed = start(PAPER, arguments(), KILL_AT_STEP_7.replace("== 7", "== 4"))
-    assert killed.returncode == KILLED, killed.stderr
-    assert cli.run(run.main, arguments("-r", "auto")) == 0
-    assert same(weights(tmp_path), weights(undisturbed))
-
-
-def test_sigterm_saves_between_epochs_and_resumes_exactly(arguments, tmp_path, undisturbed, monkeypatch, capsys):
-    update = Training.update
-
-    def interrupted(self, losses):
-        update(self, losses)
-        if self.step == 4:
-            os.kill(os.getpid(), signal.SIGTERM)
-
-    monkeypatch.setattr(Training, "update", interrupted)
-    assert cli.run(run.main, arguments()) == 128 + signal.SIGTERM
-    assert "stopped after step 4" in capsys.readouterr().out
-    monkeypatch.setattr(Training, "update", update)
-    assert cli.run(run.main, arguments("-r", "auto", "-th", "1")) == 0  # workers change nothing
-    assert same(weights(tmp_path), weights(undisturbed))
 
 
 def test_rounding_resumes_exactly(arguments, tmp_path, undisturbed, capsys):
@@ -247,31 +222,6 @@ def test_a_loss_that_is_no_number_stops_before_the_weights_are_spoiled(arguments
     assert "regularization nan" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("count", [1, 2])
-def test_a_training_that_diverges_ends_in_its_line(arguments, tmp_path, count):
-    absurd = ("--set", "learning_rate=1e30", "--set", "milestones=")
-    if count == 1:
-        done = start(PAPER, arguments(*absurd))
-    else:
-        script = tmp_path / "plain.py"
-        script.write_text(program(PAPER))
-        done = launch(PAPER, arguments(*absurd, "-dist", batch=1), 29693, script=script)
-    assert done.returncode == 1, done.stderr
-    (line,) = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
-    assert "loss or gradient is not finite (loss " in line
-    assert "last good checkpoint: " in line
-    assert "SIGSEGV" not in done.stderr
-
-
-@pytest.mark.filterwarnings("ignore:.*GradScaler")
-@pytest.mark.parametrize("amp", ["off", "bf16"])
-def test_half_precision_goes_on_from_a_run_without(arguments, tmp_path, amp):
-    keras = ("--set", "init=keras")  # the other start has weights beyond half precision, of costs that are always zero
-    assert cli.run(run.main, arguments("--amp", amp, *keras, "--set", "max_steps=2")) == 0
-    assert cli.run(run.main, arguments("-r", "auto", "--amp", "fp16", *keras, "--set", "max_steps=3")) == 0
-    assert len(scalars(folder(tmp_path), "loss")) == 3
-
-
 def test_the_process_with_a_broken_frame_names_it(arguments, clips, tmp_path):
     root = tmp_path / "data"
     shutil.copytree(clips / "FlyingChairs", root / "FlyingChairs")
@@ -286,7 +236,7 @@ def test_the_process_with_a_broken_frame_names_it(arguments, clips, tmp_path):
     assert done.returncode
     (line,) = [line for line in done.stderr.splitlines() if line.startswith("error: process 1: ")]
     assert str(broken) in line
-    assert f'File "{ROOT}' not in done.stderr
+    assert not re.search(rf'File "{ROOT}/(common|qpwcnet)', done.stderr)
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,7 @@
 """TDAN's training as a user meets it: both stages, the run folder, exact resume, several processes, samples."""
 
 import json
-import os
 import shutil
-import signal
 from pathlib import Path
 
 import pytest
@@ -11,7 +9,6 @@ import torch
 
 from common import cli
 from common.checkpoints import checkpoint_file
-from common.training.loop import Training
 from common.training.sampling import ShuffledOrder
 from tdan import run
 from tdan import train as train_module
@@ -21,14 +18,9 @@ from tdan.model import TDAN
 from tdan.sets import find_clips
 from tests.helpers.runs import (
     KILL_AT_STEP_7,
-    KILL_BEFORE_LIST,
-    KILL_BEFORE_RENAME,
-    KILLED,
     ROOT,
     launch,
     program,
-    same,
-    start,
 )
 
 PAPER = "tdan"
@@ -108,45 +100,6 @@ def test_sample_pictures_and_tensorboard(arguments, tmp_path):
         assert any(path.name.endswith("_motion.jpg") for path in (folder(tmp_path) / "sample" / split).iterdir())
 
 
-MOMENTS = {
-    "between two steps": KILL_AT_STEP_7,
-    "before a checkpoint takes its name": KILL_BEFORE_RENAME,
-    "between weights and list": KILL_BEFORE_LIST,
-}
-
-
-@pytest.mark.parametrize("moment", MOMENTS)
-def test_kill_9_and_resume_give_the_undisturbed_weights(arguments, tmp_path, undisturbed, moment):
-    killed = start(PAPER, arguments(), MOMENTS[moment])
-    assert killed.returncode == KILLED, killed.stderr
-    assert cli.run(run.main, arguments("-r", "auto")) == 0
-    assert same(weights(tmp_path), weights(undisturbed))
-
-
-def test_sigterm_saves_and_resumes_exactly(arguments, tmp_path, undisturbed, monkeypatch, capsys):
-    update = Training.update
-
-    def interrupted(self, losses):
-        update(self, losses)
-        if self.step == 7:
-            os.kill(os.getpid(), signal.SIGTERM)
-
-    monkeypatch.setattr(Training, "update", interrupted)
-    assert cli.run(run.main, arguments("--set", "save_every_step=100")) == 128 + signal.SIGTERM
-    assert "stopped after step 7" in capsys.readouterr().out
-    monkeypatch.setattr(Training, "update", update)
-    assert cli.run(run.main, arguments("-r", "auto", "-th", "2")) == 0  # workers change nothing
-    assert "step 7" in capsys.readouterr().out
-    assert same(weights(tmp_path), weights(undisturbed))
-
-
-def test_resume_from_a_period(arguments, tmp_path, undisturbed):
-    shutil.copytree(undisturbed, tmp_path, dirs_exist_ok=True)
-    assert cli.run(run.main, arguments("-r", "2")) == 0
-    assert same(weights(tmp_path), weights(undisturbed))
-    assert (folder(tmp_path) / "checkpoint/train/epoch/superseded/ckpt/tiny_00003.pytorch").is_file()
-
-
 def test_two_processes_equal_one_and_survive_kill_9(arguments, tmp_path, undisturbed):
     script = tmp_path / "killed.py"
     script.write_text(f"{KILL_AT_STEP_7.replace('if self', 'if self.processes.rank == 1 and self')}\n{program(PAPER)}")
@@ -217,18 +170,6 @@ def test_nan_stops_and_names_step_and_checkpoint(arguments, monkeypatch, capsys)
     assert "last good checkpoint" in message
 
 
-@pytest.mark.parametrize("processes", [1, 2])
-def test_a_diverging_training_ends_in_its_line(arguments, processes):
-    argv = arguments("--set", "learning_rate=1e20", batch=2 // processes)
-    done = start(PAPER, argv) if processes == 1 else launch(PAPER, [*argv, "-dist"], 29673)
-    assert done.returncode == 1, done.stderr
-    lines = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
-    assert len(lines) == 1
-    assert lines[0].startswith("error: step 2: loss or gradient is not finite (total nan")
-    assert "last good checkpoint: " in lines[0]
-    assert lines[0].endswith("last.pytorch")
-
-
 def test_a_broken_frame_of_the_second_process_is_named(arguments, clips, tmp_path):
     root = tmp_path / "data"
     shutil.copytree(clips, root)
@@ -241,14 +182,6 @@ def test_a_broken_frame_of_the_second_process_is_named(arguments, clips, tmp_pat
     assert [line.split(": ")[1] for line in lines] == ["process 1"]
     assert f"{broken} is a truncated PNG file" in lines[0]
     assert not any(f'File "{ROOT / place}' in done.stderr for place in ("tdan", "common"))
-
-
-def test_a_folder_with_a_run_is_not_started_over(arguments, tmp_path, undisturbed, capsys):
-    shutil.copytree(undisturbed, tmp_path, dirs_exist_ok=True)
-    assert cli.run(run.main, arguments()) == 2
-    assert "-r auto" in capsys.readouterr().err
-    assert cli.run(run.main, arguments("-r", "auto")) == 0
-    assert "nothing to do" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,7 @@ import pytest
 import torch
 
 from common import cli
-from common.media.frame_rate import between, check_halves, halves, open_retimed, retimed, write_retimed
-from common.media.frame_times import Timing
+from common.media.frame_rate import Timing, between, check_halves, halves, open_retimed, retimed, write_retimed
 from common.media.video_reader import open_clip
 from tests.helpers.clips import (
     NTSC,

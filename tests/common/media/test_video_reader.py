@@ -9,8 +9,9 @@ import av
 import numpy as np
 import pytest
 
+from common.media.containers import CONTAINERS
 from common.media.image import write_image
-from common.media.video_reader import CONTAINERS, open_clip
+from common.media.video_reader import open_clip
 from common.media.video_writer import open_writer
 from tests.helpers.clips import NTSC, moving, write_video, write_with_sound
 from tests.helpers.pictures import psnr

@@ -5,7 +5,7 @@ import shutil
 import numpy as np
 import pytest
 
-import toflow.sets
+from common.degrade.by_name import degrade
 from common.media.image import write_image
 from tests.helpers.small_vid4 import PIXELS, digest, faults, lows, put, script_of_small_sets, spmcs, truths
 
@@ -67,7 +67,7 @@ def test_wrong_degradations(run, whole):
     put(whole / "BIx4/a", "a", lows("bd", "a"))
     put(whole / "BIx4/b", "b", lows("bi_uint8", "b"))  # is BI, too
     put(whole / "BIx4up_direct/a", "a", PIXELS["a"])
-    put(whole / "BIx4up_direct/b", "b", toflow.sets.degrade(PIXELS["b"], "bi_x4", None))
+    put(whole / "BIx4up_direct/b", "b", degrade(PIXELS["b"], "bi_x4", None))
     code, lines, _ = run("--check")
     assert (code, len(lines)) == (1, 7)
     assert lines[0] == (

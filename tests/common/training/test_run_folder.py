@@ -66,7 +66,7 @@ def test_a_folder_with_a_run_is_neither_started_over_nor_shared(folder):
 
 def test_a_run_that_was_stopped_in_its_first_epoch_is_one_too(folder):
     save(folder, 0, last=True)
-    refused(folder, r"holds a run \(epoch None\)")
+    refused(folder, r"holds a run: go on with -r auto, delete it")
 
 
 @pytest.mark.parametrize(("answer", "goes"), [("", True), ("Y", True), ("yes", True), ("n", False), ("?", False)])

@@ -1,6 +1,8 @@
+"""The exported files that several tests of this room look into."""
+
 import pytest
 
-from tests.helpers.exported import export_both
+from tests.helpers.exported_qpwcnet import export_both
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from qpwcnet.deploy import calibration_clips
-from tests.helpers.exported import SIZE
+from tests.helpers.exported_qpwcnet import SIZE
 
 
 def test_clips_are_held_out(made, tmp_path):

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from qpwcnet.deploy import export
-from tests.helpers.exported import CONFIG, options, small
+from tests.helpers.exported_qpwcnet import CONFIG, options, small
 
 pytest.importorskip("onnx", reason="the extra export is not installed")
 pytest.importorskip("onnxruntime", reason="the extra export is not installed")

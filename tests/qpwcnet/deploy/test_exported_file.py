@@ -3,7 +3,7 @@
 import pytest
 
 from qpwcnet.deploy.exported_file import open_exported
-from tests.helpers.exported import frames
+from tests.helpers.exported_qpwcnet import frames
 
 
 def test_exported_file_refuses_what_it_cannot_do(made, tmp_path):

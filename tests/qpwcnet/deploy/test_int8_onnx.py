@@ -10,7 +10,7 @@ from qpwcnet import model
 from qpwcnet.deploy import calibration_clips, export, quantize
 from qpwcnet.deploy.exported_file import open_exported
 from qpwcnet.deploy.int8_onnx import write_int8
-from tests.helpers.exported import SIZE, frames, small
+from tests.helpers.exported_qpwcnet import SIZE, frames, small
 
 onnx = pytest.importorskip("onnx", reason="the extra export is not installed")
 

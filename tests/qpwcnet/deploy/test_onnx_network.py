@@ -6,7 +6,7 @@ import torch
 from qpwcnet.deploy import onnx_network
 from qpwcnet.model import Flower, Interpolator
 from qpwcnet.pwcnet import VARIANTS, PWCNet, resize
-from tests.helpers.exported import frames, small
+from tests.helpers.exported_qpwcnet import frames, small
 
 
 @torch.no_grad()

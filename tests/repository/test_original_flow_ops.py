@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from common.ops.warp import backward_warp
-from qpwcnet import original_flow_ops
+from tests.helpers import original_flow_ops
 
 
 def noise(*shape, seed=0, scale=1.0) -> torch.Tensor:

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from common.cli import UsageError
-from common.media.frame_times import Timing, is_power_of_two, plan
+from common.media.frame_rate import Timing, asked_timing, is_power_of_two
 from tests.helpers.clips import NTSC
 
 
@@ -59,10 +59,10 @@ IMAGES = SimpleNamespace(path="in", frame_rate=None)
 
 
 def test_flags_decide_what_the_result_is():
-    assert plan(VIDEO, options(multi=2)) == Timing(NTSC, 2, None, False)
-    assert plan(VIDEO, options(fps=60, slow=True)) == Timing(NTSC, None, Fraction(60), True)
-    assert plan(IMAGES, options(multi=2)) == Timing(Fraction(1), 2, None, False)
-    assert plan(IMAGES, options(multi=2, fps=50)).frame_rate == 50
+    assert asked_timing(VIDEO, options(multi=2)) == Timing(NTSC, 2, None, False)
+    assert asked_timing(VIDEO, options(fps=60, slow=True)) == Timing(NTSC, None, Fraction(60), True)
+    assert asked_timing(IMAGES, options(multi=2)) == Timing(Fraction(1), 2, None, False)
+    assert asked_timing(IMAGES, options(multi=2, fps=50)).frame_rate == 50
 
 
 @pytest.mark.parametrize(
@@ -79,4 +79,4 @@ def test_flags_decide_what_the_result_is():
 )
 def test_flags_that_do_not_go_together(reader, asked, message):
     with pytest.raises(UsageError, match=message):
-        plan(reader, asked)
+        asked_timing(reader, asked)
