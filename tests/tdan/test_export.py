@@ -126,7 +126,7 @@ def test_fixed_size(weights, capfd, border, scale):
     ("more", "code", "line"),
     [
         (["--export_size", "0x16"], 2, "--export_size 0x16: expected 1 or more pixels a side"),
-        (["--export_size", "180"], 2, "--export_size 180: expected WxH, such as 180x144"),
+        (["--export_size", "180"], 2, "--export_size 180: expected WxH, such as 448x256"),
         (["--output", "out.pth"], 1, "cannot write out.pth: expected a file ending in .onnx"),
         (["--ckpt_abs_name", "none.pth"], 1, "none.pth"),
         (["--set", "scale=4"], 1, "has scale 2 instead of 4"),
