@@ -16,7 +16,7 @@ from torch import Tensor
 # How far float32 may be from float64, in pixels or in what a ReLU sees. Measured on TDAN's networks with the kernels of
 # SSE4.1, AVX2 and without oneDNN: 1.3e-5 at most, and 1e-6 nearly always. More would cost time where a result is wrong.
 NOISE = 3e-5
-MOST = 64  # of the nearest places; measured on 60 networks: no result needed the fifteenth
+MOST = 64  # of the nearest places; measured on 50 networks: no result needed the fifteenth
 NOTHING = 0.01  # of the tolerance: a change that needs no side, as that of a tap outside the image
 
 Results = dict[str, np.ndarray]
