@@ -12,6 +12,7 @@ from tests.helpers.web import serve
 # Runs are compared bit for bit with runs in other processes, and sums depend on the number of threads: here and in
 # every process that a test starts there are as many. One is fastest, since the tests share the cores anyhow.
 os.environ["OMP_NUM_THREADS"] = os.environ.get("TEST_THREADS", "1")
+os.environ["MKL_DYNAMIC"] = "FALSE"  # or a new process has no more threads than there are cores
 torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # started in the background by a script; tests send it
