@@ -5,7 +5,7 @@ import torch
 
 from common.checkpoints.checkpoint_file import load_strict
 from common.ops.pad import pad_centred
-from ifrnet import samples
+from ifrnet import samples, schedule
 from ifrnet.losses import charbonnier, distillation, geometry, robust_weight, ternary, training_losses
 from ifrnet.model import IFRNet
 from tests.helpers.golden import Case
@@ -152,7 +152,7 @@ def augment_vimeo(case: Case) -> None:
 
 def lr(case: Case) -> None:
     steps = int(case.inputs["epochs"]) * int(case.inputs["iters_per_epoch"])
-    rates = [samples.learning_rate(int(step), steps, 1e-4, 1e-5) * 1e6 for step in case.inputs["iters"]]
+    rates = [schedule.learning_rate(int(step), steps, 1e-4, 1e-5) * 1e6 for step in case.inputs["iters"]]
     case.check("lr_x1e6", rates, atol=case.meta["tolerance"]["atol"])
 
 

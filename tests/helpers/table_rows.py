@@ -29,7 +29,9 @@ ROWS = {
 def build(folder: Path) -> None:
     """Write the project: a part of two real sets and the weights of a tiny network; its ROOT has to be `folder`."""
     generator = np.random.default_rng(0)
-    (folder / "README.md").write_text("before\n<!-- tables -->\n<!-- /tables -->\nafter\n")
+    (folder / "README.md").write_text(
+        "before\n<!-- tables -->\n<!-- /tables -->\n<!-- layout -->\n<!-- /layout -->\nafter\n"
+    )
     for paper, rows in ROWS.items():
         (folder / paper).mkdir()
         results_csv.write_rows(paper, rows)

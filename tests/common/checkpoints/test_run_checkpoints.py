@@ -100,7 +100,10 @@ def find(tmp_path, monkeypatch):
     """Weights of a run "run" for flags that differ from the defaults; in an empty folder."""
     monkeypatch.chdir(tmp_path)
     config = SimpleNamespace(project="P", mode="run", max_ckpt_num=2, config="preset")
-    listed = [SimpleNamespace(file="other.pth", config="other"), SimpleNamespace(file="w.pth", config="preset")]
+    listed = [
+        SimpleNamespace(file=f"{name}.pth", config=preset, mode="")
+        for name, preset in (("other", "other"), ("w", "preset"))
+    ]
 
     def find(published=listed, **flags):
         monkeypatch.setattr(run_checkpoints, "entries", lambda paper: published)
