@@ -156,6 +156,8 @@ class Training(Resumable):
             last: step that ends the loop.
             label: of the progress bar, beside the mode.
         """
+        if self.step >= last:  # no workers for nothing
+            return
         config, processes = self.config, self.processes
         keys = Positions(size, first=self.position, rank=processes.rank, world_size=processes.world_size)
         workers = min(size, WORKERS) if config.thread_num < 0 else config.thread_num
@@ -209,8 +211,9 @@ class Training(Resumable):
         for key, value in means.items():
             self.log.scalar(split, (scalar or self.scalar).format(split=split, key=key), value, self.step)
         parts = " ".join(f"{key}:{value:{DIGITS.get(key, '.4e')}}" for key, value in means.items())
+        place = f"{where} step" if where else "step"
         self.log.say(
-            f"[{split.upper()}][{self.config.mode}] {f'{where} '.lstrip()}step:{self.step}/{self.last} "
+            f"[{split.upper()}][{self.config.mode}] {place}:{self.step}/{self.last} "
             f"time:{seconds:.1f} s lr:{self.rate(self.step):.5e} {parts}"
         )
 
