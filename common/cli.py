@@ -69,7 +69,7 @@ def add_run_arguments(parser: argparse.ArgumentParser, place: str) -> None:
     add("--mode", help=f"name of the run: its folder in {place}, the prefix of its checkpoints")
     add("--project", help="parent folder of the runs in --log_root")
     add("-b", "--batch_size", type=int, default=keep, help="samples per process")
-    add("-th", "--thread_num", type=int, default=keep, help="loader workers; as many as the batch has samples")
+    add("-th", "--thread_num", type=int, default=keep, help="loader workers; as many as there are cores")
     add("-r", "--resume", help="epoch to go on from, or auto: the newest state, or the start where there is none")
     add("-dl", "--delete_log", action="store_true", help="delete the run folder first; -r switches it off")
     add("-ss", "--save_sample", action="store_true", default=keep, help="save sample pictures")

@@ -134,6 +134,16 @@ def check_values(config, choices: Mapping[str, Iterable[str]], least: Mapping[st
             raise UsageError(f"{name} {getattr(config, name)}: expected {value} or more")
 
 
+def check_average(decay: float) -> None:
+    """Refuse a field `ema` that is no decay of an average.
+
+    Raises:
+        UsageError: it is none.
+    """
+    if decay and not 0.5 <= decay < 1:
+        raise UsageError(f"ema {decay:g}: expected 0, for no average, or a number from 0.5 to below 1, such as 0.999")
+
+
 def check_run_name(mode: str) -> None:
     """Refuse a `mode` that cannot name a folder, and files in a list with blanks.
 

@@ -12,14 +12,15 @@ from functools import partial
 from common import cli, settings
 from common.media import frame_rate
 from common.scoring.protocols import INTERPOLATION
+from common.sets import mixtures
 from ifrnet.model import MULTIPLE, SIZES, multiple_of
-from ifrnet.sets import SETS, TRAINING_SETS
+from ifrnet.sets import CLIPS, SETS, TRAINING_SETS
 
 LARGE = ("gopro", "adobe240")  # scored with weights of GoPro, which know other times than 1/2
-CHOICES = {"network": SIZES, "data": SETS, "amp": ("off", "bf16", "fp16")}
+CHOICES = {"network": SIZES, "amp": ("off", "bf16", "fp16")}
 LEAST = dict.fromkeys((
     "total_batch", "crop", "epochs", "valid_every_epoch", "write_log_every_step", "save_every_step", "max_ckpt_num",
-), 1) | {"batch_size": 0, "max_steps": 0, "thread_num": -1}  # fmt: skip
+), 1) | {"batch_size": 0, "max_steps": 0, "thread_num": -1, "max_distance": 2, "warmup": 0}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -30,21 +31,25 @@ class Config:
     mode: str = "IFRNet_Vimeo90K"  # name of the run and of its checkpoints
     config: str = "IFRNet_Vimeo90K"  # the preset
     network: str = "IFRNet"  # one of model.SIZES
-    data: str = "vimeo90k"
+    data: str = "vimeo90k"  # one of sets.SETS, a set of clips, or several to train on: free,drawn:0.5
+    valid_data: str = ""  # set that validates; empty: the (first) one that is trained on
     manual_seed: int = 1234
     save_sample: bool = False  # sample pictures
 
     distill: bool = True  # flow distillation; needs labels beside the frames
     total_batch: int = 24  # samples a step over all processes; the published batch
     batch_size: int = 0  # per process; 0: total_batch divided by the processes
-    thread_num: int = -1  # loader workers; -1: as many as the batch has samples, at most 16
+    thread_num: int = -1  # loader workers; -1: as many as there are cores, at most 16
     crop: int = 224  # side of the random crop, pixels
+    max_distance: int = 8  # of the inputs, frames, in clips without flow
     augment_large: float = 0.1  # chance that a sample is enlarged twice before its crop
 
     epochs: int = 300  # of total_batch samples a step; so the number of steps depends on the data alone,
     max_steps: int = 0  # not on the processes or their batch; 0: epochs * (samples // total_batch)
     learning_rate: float = 1e-4
     learning_rate_end: float = 1e-5  # reached along a cosine
+    warmup: int = 0  # steps in which the rate rises from 0
+    ema: float = 0.0  # moving average of the weights, which is then tested and kept; 0: none
     amp: str = "off"  # off, bf16, fp16
     compile: bool = False
 
@@ -56,6 +61,10 @@ class Config:
     def __post_init__(self):
         """Refuse settings that cannot be."""
         settings.check_values(self, CHOICES, LEAST)
+        settings.check_average(self.ema)
+        mixtures.check(self.data, SETS, suffixes=CLIPS)
+        if self.valid_data:
+            mixtures.check(self.valid_data, SETS, field="valid_data", suffixes=CLIPS)
         for name in ("learning_rate", "learning_rate_end"):
             if not 0 < getattr(self, name) < math.inf:
                 raise cli.UsageError(f"{name} {getattr(self, name)}: expected a positive number")
@@ -91,7 +100,7 @@ def build_parser() -> cli.Parser:
     keep = argparse.SUPPRESS
     add = parser.add_argument
     add("--config", help=f"preset: {', '.join(PRESETS)}; testing without it reads the run folder's saved one")
-    add("-data", "--data", default=keep, choices=SETS, help=f"to train on one of {', '.join(TRAINING_SETS)}, or test")
+    add("-data", "--data", default=keep, metavar="SET", help=mixtures.help_text(SETS, TRAINING_SETS))
     add("--network", default=keep, choices=SIZES, help="size of the network")
     add("--protocol", nargs="+", choices=INTERPOLATION, help="how to score; all that the data set has if not given")
     add("--blend", action="store_true", help="score or write the mean of the two frames, without a network")
@@ -130,10 +139,10 @@ def _check(options: argparse.Namespace, config: Config) -> None:
     cli.check_run_options(options, baseline="blend")
     if bool(options.output) != bool(options.input or options.export):
         raise cli.UsageError("--output goes with --input and with --export, and they need it")
-    if options.is_train and config.data not in TRAINING_SETS:
-        raise cli.UsageError(f"--data {config.data} is for testing: train on one of {', '.join(TRAINING_SETS)}")
-    if options.is_train and config.distill and config.data != "vimeo90k":
-        raise cli.UsageError(f"--data {config.data} has no flow labels: add --set distill=false")
+    mixtures.check_use(config.data, options.is_train, SETS, TRAINING_SETS)
+    unlabelled = [name for name, _ in mixtures.parts(config.data) if name in SETS and name != "vimeo90k"]
+    if options.is_train and config.distill and unlabelled:
+        raise cli.UsageError(f"--data {unlabelled[0]} has no flow labels: add --set distill=false")
     given = [f"--{name}" for name in ("multi", "slow") if getattr(options, name)]
     if given and not options.input:
         raise cli.UsageError(f"{given[0]} goes with --input")

@@ -11,12 +11,15 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
+from common.media.classical_flow import dis_flow
 from common.media.flow_file import read_flow
 from common.media.image import read_clip
-from common.training.sampling import ShuffledOrder, to_tensor
+from common.sets.clips import Clip
+from common.training.sampling import ShuffledOrder, as_tensor
 from ifrnet.model import MULTIPLE
 from ifrnet.sets import Sample
 
+MARGIN = 32  # pixels around a crop in which DIS may find what moves out of it
 Frames = list[np.ndarray]  # HxWx3 uint8, or float; the first input, what lies between, the second input
 Flow = np.ndarray | None  # HxWx4, from t to frame 0 and from t to frame 1, pixels; only with three frames
 
@@ -112,10 +115,12 @@ def read_labels(sample: Sample, shape: tuple[int, ...]) -> np.ndarray:
 
 
 def to_batch(frames: Frames, times: list[float], flow: Flow) -> dict[str, torch.Tensor]:
-    """What training and validation take: img0, img1 (3, h, w), target (K, 3, h, w), t (K,), labels (1, 4, h, w)."""
-    first, *between, last = (to_tensor(frame) for frame in frames)
+    """What training and validation take, see `as_tensor`: img0, img1 (3, h, w), target (K, 3, h, w), t (K,), labels
+    (1, 4, h, w).
+    """
+    first, *between, last = (as_tensor(frame) for frame in frames)
     item = {"img0": first, "img1": last, "target": torch.stack(between), "t": torch.tensor(times)}
-    return item if flow is None else item | {"labels": to_tensor(flow)[None]}
+    return item if flow is None else item | {"labels": as_tensor(flow)[None]}
 
 
 class TrainingSamples(Dataset):
@@ -146,6 +151,60 @@ class TrainingSamples(Dataset):
         dice = Dice(config.manual_seed, position)
         frames, flow = augment(frames, flow, dice, config.crop, config.crop, config.augment_large)
         return to_batch(frames, sample.times, flow)
+
+
+class ClipSamples(Dataset):
+    """Augmented crops of any clips, indexed by the position in the run: two frames and one between, at any time.
+
+    Of a clip whose exact flows are known, the inputs are its first and last frame, and the flows the labels. Of others,
+    the distance of the inputs, 2 to `max_distance` frames, and where they begin are drawn; labels are then what DIS
+    flow finds from the true frame between to both.
+    """
+
+    def __init__(self, clips: list[Clip], config):
+        self.clips, self.config = clips, config
+        self.order = ShuffledOrder(len(clips), config.manual_seed)
+        self[0]  # now, not after hours of training
+
+    def __len__(self) -> int:
+        return len(self.clips)
+
+    def __getitem__(self, position: int) -> dict[str, torch.Tensor]:
+        config, clip = self.config, self.clips[self.order(position)]
+        dice = Dice(config.manual_seed, position)
+        first, between, last = draw_times(len(clip), None if clip.flow else config.max_distance, dice.coins)
+        frames = read_clip([clip.frames[number] for number in (first, between, last)])
+        if min(frames[0].shape[:2]) < config.crop:
+            raise ValueError(f"{clip.frames[0]}: smaller than the crop of {config.crop}; use a smaller --set crop")
+        flow = None
+        if config.distill and clip.flow:
+            flow = np.concatenate(clip.flows(between), 2)
+        elif config.distill:
+            frames, flow = label(frames, config.crop, dice)
+        frames, flow = augment(frames, flow, dice, config.crop, config.crop, config.augment_large)
+        return to_batch(frames, [(between - first) / (last - first)], flow)
+
+
+def draw_times(length: int, most: int | None, coins: random.Random) -> tuple[int, int, int]:
+    """Numbers of the first input, of the frame between, and of the second input.
+
+    Args:
+        length: frames of the clip.
+        most: distance of the inputs, at most; None: they are the clip's first and last frame.
+        coins: what is drawn from.
+    """
+    distance = length - 1 if most is None else coins.randint(2, min(most, length - 1))
+    first = coins.randint(0, length - 1 - distance)
+    return first, first + coins.randint(1, distance - 1), first + distance
+
+
+def label(frames: Frames, side: int, dice: Dice) -> tuple[Frames, Flow]:
+    """A part of three frames around a crop of that side, and its flows by DIS, from the middle to the others."""
+    rows, columns = frames[0].shape[:2]
+    height, width = min(rows, side + 2 * MARGIN), min(columns, side + 2 * MARGIN)
+    top, left = dice.places.randint(0, rows - height + 1), dice.places.randint(0, columns - width + 1)
+    frames, _ = crop(frames, None, top, left, height, width)
+    return frames, np.concatenate([dis_flow(frames[1], other) for other in (frames[0], frames[2])], 2)
 
 
 class TestSamples(Dataset):

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from common.media.image import list_frames
+from common.sets.clips import Clip, clip_set, find_clips
 from common.sets.vimeo90k import list_clips
 
 SNU_FILM = tuple(f"snu_film_{level}" for level in ("easy", "medium", "hard", "extreme"))
@@ -22,6 +23,8 @@ FOLDERS = {
     "adobe240": "Adobe240", "ucf101": "ucf101_interp_ours", "middlebury": "Middlebury",
 } | dict.fromkeys(("snu_film", *SNU_FILM), "SNU-FILM")  # fmt: skip
 LAYOUTS = {"vimeo90k": "vimeo_triplet", "vimeo_septuplet": "vimeo_septuplet", "gopro": "gopro240"}  # that can be made
+
+CLIPS = {"": 2, "_x4": 4}  # behind the name of a set of clips: frames from one input to the other, in testing
 
 MIDDLEBURY_OTHER = "Middlebury_other"  # the folder may be called so, too
 
@@ -73,12 +76,16 @@ def find_samples(data_root: str | Path, data: str, split: str) -> list[Sample]:
 
     Args:
         data_root: folder of the data sets.
-        data: one of `SETS`.
+        data: one of `SETS`, or a set of clips, for testing.
         split: "train" (only of `TRAINING_SETS`) or "test".
 
     Raises:
         ValueError: the folder or its list is missing, is damaged or holds no sample; or the set has no such split.
     """
+    folder, suffix = clip_set(data, CLIPS)
+    if folder:
+        clips = find_clips(data_root, folder, split, least=CLIPS[suffix] + 1)
+        return [sample for clip in clips for sample in _of_clip(clip, CLIPS[suffix])]
     root = Path(data_root, FOLDERS[data])
     if data == "middlebury" and not root.is_dir() and root.with_name(MIDDLEBURY_OTHER).is_dir():
         root = root.with_name(MIDDLEBURY_OTHER)
@@ -107,7 +114,7 @@ def missing_part(data: str, samples: list[Sample]) -> str:
         videos = {sample.name.split("/")[0] for sample in samples}
         found, whole, unit = len(videos & set(VIDEOS[data])), len(VIDEOS[data]), "videos"
     else:
-        found, whole, unit = len(samples), COUNTS[data], "samples"
+        found, whole, unit = len(samples), COUNTS.get(data, len(samples)), "samples"
     return "" if found == whole else f"{found} of {whole} {unit}"
 
 
@@ -155,6 +162,11 @@ def _grouped(videos: list[Path]) -> list[Sample]:
             own = frames[HOP * number : HOP * number + GROUP]
             samples.append(Sample(f"{video.name}/{number:04d}", tuple(own)))
     return samples
+
+
+def _of_clip(clip: Clip, hop: int) -> list[Sample]:
+    starts = range(0, len(clip) - hop, hop)
+    return [Sample(f"{clip.name}/{start:04d}", clip.frames[start : start + hop + 1]) for start in starts]
 
 
 def _ucf101(root: Path, data: str, split: str) -> list[Sample]:

@@ -1,21 +1,26 @@
 """IFRNet's training (paper, section 3.3 and 4.1): pairs of frames, the frames between, flows of a teacher as labels."""
 
 import time
+from functools import partial
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
+from torch.utils.data import Dataset
 
 from common.media.flow_color import flow_to_image
 from common.ops import complexity
+from common.sets.clips import find_clips, is_clip_set
+from common.sets.mixtures import parts, samples_of
 from common.training.loop import Training
 from common.training.run_log import Means
 from common.training.sample_pictures import grid
+from common.training.sampling import to_device
 from ifrnet.checkpoints import load_network
 from ifrnet.config import Config
 from ifrnet.losses import training_losses
 from ifrnet.model import IFRNet
-from ifrnet.samples import TestSamples, TrainingSamples
+from ifrnet.samples import ClipSamples, TestSamples, TrainingSamples
 from ifrnet.schedule import learning_rate
 from ifrnet.sets import find_samples
 
@@ -49,8 +54,9 @@ def train(options, config: Config) -> int:
     """Train by the command line's options and the settings; returns the exit code."""
     with Training(options, config) as run:
         # What is drawn
-        samples = TrainingSamples(find_samples(options.data_root, config.data, "train"), config)
-        test = TestSamples(run.share(find_samples(options.data_root, config.data, "test")), config.distill)
+        samples = samples_of(config.data, partial(training_samples, options.data_root, config), config.manual_seed)
+        valid_data = config.valid_data or parts(config.data)[0][0]
+        test = TestSamples(run.share(find_samples(options.data_root, valid_data, "test")), config.distill)
         epoch = max(1, len(samples) // config.total_batch)  # steps
         steps = config.max_steps or config.epochs * epoch
         size = run.batch_size(config.total_batch)
@@ -68,7 +74,7 @@ def train(options, config: Config) -> int:
         run.minimise(
             objective,
             optimizer,
-            lambda step: learning_rate(step, steps, config.learning_rate, config.learning_rate_end),
+            lambda step: learning_rate(step, steps, config.learning_rate, config.learning_rate_end, config.warmup),
         )
         macs = lambda: complexity.macs(lambda: IFRNet(config.network), *[(1, 3, 720, 1280)] * 2, (1,))  # noqa: E731
         run.describe(f"{len(samples)} samples, {epoch} steps an epoch, {steps} steps", macs, MODEL, size)
@@ -83,26 +89,31 @@ def train(options, config: Config) -> int:
                     run.show("train", pictures(batch, outputs))
             if run.is_due(epoch * config.valid_every_epoch):
                 began = time.time()
-                means = validate(run, objective, test)
+                with run.testing():
+                    means = validate(run, objective, test)
                 run.report("valid", means, time.time() - began, where)
                 run.keep(means["psnr"])
         return run.end()
 
 
-@torch.no_grad()
+def training_samples(data_root: str, config: Config, data: str) -> Dataset:
+    """The samples of a set."""
+    if is_clip_set(data):
+        return ClipSamples(find_clips(data_root, data, "train", least=3), config)
+    return TrainingSamples(find_samples(data_root, data, "train"), config)
+
+
 def validate(run: Training, objective: Objective, test: TestSamples) -> dict[str, float]:
     """Mean losses and PSNR of the test frames over all processes."""
     means = Means()
-    run.network.eval()
     for number in range(len(test)):
-        batch = {key: value[None].to(run.processes.device) for key, value in test[number].items()}
+        batch = to_device({key: value[None] for key, value in test[number].items()}, run.processes.device)
         losses, outputs = objective(batch)
         error = (outputs["pred"] - batch["target"][0]).square().mean((1, 2, 3))
         psnr = (-10 * error.log10()).mean().item()
         means.add({key: loss.item() for key, loss in losses.items()} | {"psnr": psnr}, len(error))
         if run.config.save_sample and number < SHOWN:
             run.show("valid", pictures(batch, outputs), number + 1)
-    run.network.train()
     return means.over(run.processes, ("total", "loss_rec", "loss_geo", "loss_dis", "psnr"))
 
 

@@ -42,7 +42,7 @@ class Config:
     wi: float = 1.0  # gain of the Xavier initialisation
 
     batch_size: int = 8  # per process
-    thread_num: int = -1  # loader workers; -1: as many as the batch has samples
+    thread_num: int = -1  # loader workers; -1: as many as there are cores
     height: int = 256  # of the random crop, pixels
     width: int = 256
     frame_itr_num: int = 13  # frames deblurred in a row per sample, one optimiser step each

@@ -17,7 +17,7 @@ from torch.utils.data import Dataset
 
 from common.media.frame_windows import neighbour_indices
 from common.media.image import crop_to_multiple, read_image
-from common.training.sampling import to_tensor
+from common.training.sampling import as_tensor, to_tensor
 from pvdnet.sets import Video, read_pair
 
 _ODD_SIZE = "differs in size from the frame before; expected one size a video"
@@ -53,7 +53,7 @@ def validation_videos(num_videos: int, rank: int, world_size: int) -> range:
 class TrainingClips(Dataset):
     """Windows of consecutive frames, cropped at random, with a little noise.
 
-    Indexed by (epoch, sample). Gives `input` and `gt`, each (T, 3, h, w) float32 in [0, 1].
+    Indexed by (epoch, sample). Gives `input` and `gt`, each (T, 3, h, w): float32 in [0, 1], and uint8.
     """
 
     def __init__(self, videos: list[Video], config):
@@ -89,7 +89,7 @@ class TrainingClips(Dataset):
                 noise = draw.normal(0, config.noise_sigma, frame.shape).astype(np.float32)
                 frame = (frame + torch.from_numpy(noise)).clamp(0, 1)
             frames.append(frame)
-            truths.append(to_tensor(sharp[crop]))
+            truths.append(as_tensor(sharp[crop]))
         return {"input": torch.stack(frames), "gt": torch.stack(truths)}
 
 

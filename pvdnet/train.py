@@ -15,7 +15,7 @@ from common.media.flow_color import flow_to_image
 from common.ops.warp import backward_warp
 from common.training.run_log import Means
 from common.training.sample_pictures import grid
-from common.training.sampling import Batches, to_tensor
+from common.training.sampling import Batches, to_tensor, usual_workers
 from pvdnet.config import HERE, Config
 from pvdnet.frame_training import FrameTraining
 from pvdnet.samples import EpochBatches, TrainingClips
@@ -54,7 +54,7 @@ def train(options, config: Config) -> int:
 
         first = order.epoch = run.epoch
         order.batch = run.batch
-        workers = config.batch_size if config.thread_num < 0 else config.thread_num
+        workers = usual_workers() if config.thread_num < 0 else config.thread_num
         with run.loop(), Batches(clips, order, workers=workers, device=processes.device) as batches:
             while run.epoch <= epochs:
                 began = time.time()

@@ -67,7 +67,7 @@ class Config:
     max_steps: int = 0  # 0: epochs * (samples // total_batch)
     total_batch: int = 8  # samples a step over all processes
     batch_size: int = 0  # per process; 0: total_batch divided by the processes
-    thread_num: int = -1  # loader workers; -1: as many as the batch has samples, at most 16
+    thread_num: int = -1  # loader workers; -1: as many as there are cores, at most 16
 
     loss: str = "huber"  # of flow: huber, l2, robust, or PWC-Net's pwc, pwc_robust
     learning_rate: float = 1e-4
@@ -76,6 +76,7 @@ class Config:
     epsilon: float = 1e-7  # of Adam
     weight_decay: float = 0.0  # added to the gradient, beside QPWCNet's own L2 penalty
     clip_factor: float = 0.01  # of adaptive gradient clipping; 0: none
+    ema: float = 0.0  # moving average of the weights, which is then tested and kept; 0: none
     amp: str = "off"  # off, bf16, fp16
     compile: bool = False
 
@@ -88,6 +89,7 @@ class Config:
     def __post_init__(self):
         """Refuse settings that cannot be."""
         settings.check_values(self, CHOICES, LEAST)
+        settings.check_average(self.ema)
         for name in ("data", "valid_data"):
             if getattr(self, name) not in SETS_OF[self.task]:
                 raise cli.UsageError(

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from common.media.image import read_clip
-from common.training.sampling import ShuffledOrder, to_tensor
+from common.training.sampling import ShuffledOrder, as_tensor
 from qpwcnet.augment import augment_pair, augment_triplet, resize_frames, resize_pair
 from qpwcnet.sets import Pair, Triplet, read_pair
 
@@ -32,7 +32,7 @@ def read_sample(sample: Pair | Triplet, config, rng: np.random.Generator | None 
     height, width = config.input_shape
     if isinstance(sample, Triplet):
         frames = resize_frames(read_clip(sample.frames), height, width)
-        prv, target, nxt = augment_triplet(frames, rng) if rng else map(to_tensor, frames)
+        prv, target, nxt = augment_triplet(frames, rng) if rng else map(as_tensor, frames)
         return {"prv": prv, "nxt": nxt, "target": target}
     first, second, flow, _ = read_pair(sample)
     if flow is None:

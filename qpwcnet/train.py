@@ -14,6 +14,7 @@ from common.ops import complexity
 from common.training.loop import Training
 from common.training.run_log import Means
 from common.training.sample_pictures import grid
+from common.training.sampling import to_device
 from qpwcnet.checkpoints import new_network
 from qpwcnet.config import Config
 from qpwcnet.deploy import quantize
@@ -101,19 +102,18 @@ def train(options, config: Config) -> int:
                     run.show("train", pictures(batch, outputs, config.task))
             if run.is_due(epoch * config.valid_every_epoch):
                 began = time.time()
-                means = validate(run, test)
+                with run.testing():
+                    means = validate(run, test)
                 run.report("valid", means, time.time() - began, where)
                 run.keep(means["psnr"] if config.task == "interp" else -means["epe"])  # the higher, the better
         return run.end()
 
 
-@torch.no_grad()
 def validate(run: Training, test: list) -> dict[str, float]:
     """Mean error of the test samples at the training's size, over all processes: EPE, or PSNR of the frames."""
     config, means = run.config, Means()
-    run.network.eval()
     for number, sample in enumerate(test):
-        batch = {key: x[None].to(run.processes.device) for key, x in read_sample(sample, config).items()}
+        batch = to_device({key: x[None] for key, x in read_sample(sample, config).items()}, run.processes.device)
         outputs = run.network(batch["prv"], batch["nxt"])
         result = full_size(outputs)
         if config.task == "flow":
@@ -123,7 +123,6 @@ def validate(run: Training, test: list) -> dict[str, float]:
             means.add({"psnr": (-10 * error.log10()).item()}, 1)
         if config.save_sample and number < SHOWN:
             run.show("valid", pictures(batch, outputs, config.task), number + 1)
-    run.network.train()
     return means.over(run.processes, ("epe" if config.task == "flow" else "psnr",))
 
 

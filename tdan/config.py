@@ -50,7 +50,7 @@ class Config:
     batch_size: int = 0  # per process; 0: total_batch divided by the processes
     crop: int = 48  # side of the crops, low-resolution pixels
     flip: bool = True  # crops are mirrored and transposed at random
-    thread_num: int = -1  # loader workers; -1: as many as the batch has samples, at most 16
+    thread_num: int = -1  # loader workers; -1: as many as there are cores, at most 16
 
     align_weight: float = 0.25  # of the alignment's loss
     learning_rate: float = 1e-4
@@ -58,6 +58,7 @@ class Config:
     weight_decay: float = 1e-6  # added to the gradient
     milestones: tuple[float, ...] = ()  # shares of the steps after which the rate is multiplied by gamma
     gamma: float = 0.5
+    ema: float = 0.0  # moving average of the weights, which is then tested and kept; 0: none
     amp: str = "off"  # off, bf16, fp16
     compile: bool = False
 
@@ -71,6 +72,7 @@ class Config:
     def __post_init__(self):
         """Refuse settings that cannot be."""
         settings.check_values(self, CHOICES, LEAST)
+        settings.check_average(self.ema)
         if self.channels < GROUPS or self.channels % GROUPS:
             raise cli.UsageError(f"channels {self.channels}: expected a multiple of {GROUPS}")
         if self.scale not in SCALES:

@@ -17,7 +17,7 @@ from common.degrade.matlab_imresize import imresize
 from common.degrade.operators import downsample_bd
 from common.media.frame_windows import neighbour_indices
 from common.media.image import crop_to_multiple, read_image
-from common.training.sampling import ShuffledOrder, to_tensor
+from common.training.sampling import ShuffledOrder, as_tensor
 from tdan.config import PADDING
 from tdan.model import MIDDLE, WINDOW
 from tdan.sets import Clip
@@ -171,7 +171,7 @@ def turn(images: list[np.ndarray], rng: np.random.Generator) -> list[np.ndarray]
 
 
 class TrainingSamples(Dataset):
-    """`frames` (5, 3, c, c) and `target` (3, scale c, scale c), in [0, 1], indexed by the position.
+    """`frames` (5, 3, c, c) and `target` (3, scale c, scale c), uint8, indexed by the position.
 
     Of a clip with more than one possible middle frame, one is drawn at every access.
     """
@@ -199,4 +199,4 @@ class TrainingSamples(Dataset):
         place = (top, top + side), (left, left + side)
         images = [*window.lows(place), cut(window.truth, config.scale * np.array(place))]
         *lows, target = turn(images, rng) if config.flip else images
-        return {"frames": torch.stack([to_tensor(low) for low in lows]), "target": to_tensor(target)}
+        return {"frames": torch.stack([as_tensor(low) for low in lows]), "target": as_tensor(target)}

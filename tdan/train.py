@@ -67,7 +67,8 @@ def train(options, config: Config) -> int:
                     run.show("train", pictures(batch["frames"], batch["target"], outputs, scale))
             if run.is_due(config.valid_every_step):
                 began = time.time()
-                means = validate(run, test)
+                with run.testing():
+                    means = validate(run, test)
                 run.report("valid", means, time.time() - began)
                 run.keep(means["psnr"])
         return run.end()
@@ -104,11 +105,9 @@ def macs(config: Config) -> int:
     return (16 // config.scale) ** 2 * complexity.macs(lambda: build(config), (1, WINDOW, 3, 45, 80))
 
 
-@torch.no_grad()
 def validate(run: Training, test: list[Sample]) -> dict[str, float]:
     """Mean scores of the test frames by the table's protocol, over all processes and all frames."""
     means, scale = Means(), run.config.scale
-    run.network.eval()
     for number, sample in enumerate(test):
         window = Window(sample.clip, sample.window(), scale)
         frames = torch.stack([to_tensor(low) for low in window.lows()])[None]  # 1 T 3 h w
@@ -118,5 +117,4 @@ def validate(run: Training, test: list[Sample]) -> dict[str, float]:
         means.add({metric.lower(): value for metric, value in values.items()}, 1)
         if run.config.save_sample and number < SHOWN:
             run.show("valid", pictures(frames, to_tensor(window.truth)[None], outputs, scale), number + 1)
-    run.network.train()
     return means.over(run.processes, ("psnr", "ssim"))

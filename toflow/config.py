@@ -56,13 +56,14 @@ class Config:
     flow_crop: int = 256  # side of its crops, pixels
     crop: int = 0  # side of the crops of the other stages, pixels; 0: whole frames
     flip: bool = False  # crops are mirrored, turned and played backwards at random
-    thread_num: int = -1  # loader workers; -1: as many as the batch has samples, at most 16
+    thread_num: int = -1  # loader workers; -1: as many as there are cores, at most 16
 
     loss: str = "l1"  # l1 of frames in [0, 1], or charbonnier of normalised ones
     betas: tuple[float, float] = (0.9, 0.999)  # of Adam
     weight_decay: float = 1e-4  # added to the gradient
     milestones: tuple[int, ...] = ()  # steps of the joint stage at which the rate is multiplied by gamma
     gamma: float = 0.5
+    ema: float = 0.0  # moving average of the weights, which is then tested and kept; 0: none
     amp: str = "off"  # off, bf16, fp16
     compile: bool = False
 
@@ -85,6 +86,7 @@ class Config:
     def __post_init__(self):
         """Refuse settings that cannot be."""
         settings.check_values(self, CHOICES, LEAST)
+        settings.check_average(self.ema)
         if not self.stages or len({len(self.stages), len(self.steps), len(self.learning_rates)}) > 1:
             raise cli.UsageError("stages, steps, learning_rates: expected one value of each for every stage")
         for stage in self.stages:

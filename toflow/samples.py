@@ -15,7 +15,7 @@ from torch.utils.data import Dataset
 from common.degrade.by_name import clip_rng, degrade
 from common.media.flow_file import read_flow
 from common.media.image import read_clip
-from common.training.sampling import ShuffledOrder, to_tensor
+from common.training.sampling import ShuffledOrder, as_tensor
 from toflow.sets import FlowSample, Sample
 
 Frames = list[np.ndarray]  # HxWxC
@@ -23,7 +23,7 @@ Frames = list[np.ndarray]  # HxWxC
 
 def stack(frames: Sequence[np.ndarray]) -> Tensor:
     """T images HxWxC -> (T, C, H, W)."""
-    return torch.stack([to_tensor(frame) for frame in frames])
+    return torch.stack([as_tensor(frame) for frame in frames])
 
 
 def crop(frames: Frames, side: int, rng: np.random.Generator, source: Path) -> Frames:
@@ -100,7 +100,7 @@ class TrainingSamples(Dataset):
             frames, target = turn(frames, target, rng)
         if sample.degradation:
             frames = degrade(frames, sample.degradation, rng)
-        item = {"frames": stack(frames), "target": to_tensor(target)}
+        item = {"frames": stack(frames), "target": as_tensor(target)}
         return item | {"flows": stack(parts[len(images) :])} if self.labels else item
 
 

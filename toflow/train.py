@@ -5,7 +5,7 @@ from functools import partial
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from common.media.flow_color import flow_to_image
 from common.media.image import read_image
@@ -13,7 +13,7 @@ from common.ops import complexity
 from common.training.loop import Training
 from common.training.run_log import Means
 from common.training.sample_pictures import grid
-from common.training.sampling import to_tensor
+from common.training.sampling import as_tensor, to_device
 from toflow.checkpoints import load_network, load_spynet
 from toflow.config import Config
 from toflow.model import TOFlow, predict
@@ -57,7 +57,7 @@ def train(options, config: Config) -> int:
             if run.stopped or run.step >= stage.last:  # not to be begun, or done before
                 continue
             # What learns, by which loss, optimiser and schedule
-            learning = learning_parts(network, stage.name)
+            learning_parts(network, stage.name)
             own = [parameter for parameter in network.parameters() if parameter.requires_grad]
             run.minimise(
                 Objective(network, stage.name, config.loss),
@@ -76,25 +76,24 @@ def train(options, config: Config) -> int:
                         run.show("train", pictures(batch, outputs))
                 if run.is_due(config.valid_every_step):
                     makes_frames = stage.name in ("processing", "joint")
-                    run.keep(validate(run, learning, test, where) if makes_frames else None)
+                    with run.testing():
+                        score = validate(run, test, where) if makes_frames else None
+                    run.keep(score)
         return run.end()
 
 
-@torch.no_grad()
-def validate(run: Training, learning: list[nn.Module], test: list[Sample], where: str) -> float:
+def validate(run: Training, test: list[Sample], where: str) -> float:
     """Mean PSNR of the test results over all processes, told."""
     began, means = time.time(), Means()
-    run.network.eval()
     for number, sample in enumerate(test):
-        frames = stack(evaluation_frames(sample, run.config.manual_seed))[None].to(run.processes.device)
-        target = to_tensor(read_image(sample.target))[None].to(run.processes.device)
+        item = {"frames": stack(evaluation_frames(sample, run.config.manual_seed))[None]}
+        item |= {"target": as_tensor(read_image(sample.target))[None]}
+        frames, target = to_device(item, run.processes.device).values()
         outputs = predict(run.network, frames)
         error = (outputs["pred"].clamp(0, 1) - target).square().mean()
         means.add({"psnr": (-10 * error.log10()).item()}, 1)
         if run.config.save_sample and number < SHOWN:
             run.show("valid", pictures({"frames": frames, "target": target}, outputs), number + 1)
-    for part in learning:
-        part.train()
     scores = means.over(run.processes, ("psnr",))
     run.report("valid", scores, time.time() - began, where)
     return scores["psnr"]

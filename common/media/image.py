@@ -11,6 +11,7 @@ import numpy as np
 
 from common import atomic
 from common.file_cache import FILES
+from common.media import clip_file
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".ppm", ".pgm", ".bmp", ".tif", ".tiff", ".webp")
 
@@ -25,7 +26,7 @@ def read_image(path: str | os.PathLike) -> np.ndarray:
     exactly; OpenCV's own conversion cuts the low byte instead.
 
     Args:
-        path: file that OpenCV can decode; any Unicode name.
+        path: file that OpenCV can decode, any Unicode name; or a frame of a clip (`common.media.clip_file`).
 
     Returns:
         HxWx3 uint8, RGB.
@@ -35,6 +36,8 @@ def read_image(path: str | os.PathLike) -> np.ndarray:
             file with grey and go on, so completeness of PNG, JPEG and PPM is checked here.
     """
     path = Path(path)
+    if clip_file.is_frame(path):
+        return clip_file.read_frame(path)
     return FILES.get(path, "image", lambda: _decode(path), np.copy, lambda image: image.nbytes)
 
 
@@ -115,12 +118,15 @@ def to_uint8(image: np.ndarray) -> np.ndarray:
 def list_frames(folder: str | os.PathLike) -> list[Path]:
     """Image files directly in `folder`, in order of their names with numbers compared as numbers (2 before 10).
 
-    Hidden files and Thumbs.db are skipped; an empty folder gives an empty list.
+    If `folder` is a clip in one file (`common.media.clip_file`): its frames. Hidden files and Thumbs.db are skipped; an
+    empty folder gives an empty list.
 
     Raises:
         ValueError: the folder is missing.
     """
     folder = Path(folder)
+    if clip_file.is_clip(folder):
+        return clip_file.list_frames(folder)
     if not folder.is_dir():
         raise ValueError(f"no folder {folder}: expected a folder of frames ({', '.join(IMAGE_SUFFIXES)})")
     frames = [

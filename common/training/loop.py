@@ -23,6 +23,7 @@ any number of processes.
 import math
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -37,9 +38,9 @@ from common.ops.autocast import autocast
 from common.training.minimiser import Minimiser
 from common.training.resumable import Resumable
 from common.training.run_log import Means
-from common.training.sampling import Batches, Positions
+from common.training.sampling import Batches, Positions, usual_workers
+from common.training.weight_average import WeightAverage
 
-WORKERS = 16  # at most, where thread_num does not tell
 DIGITS = {"psnr": ".3f", "ssim": ".4f", "epe": ".4f"}  # of what is printed; the rest are losses
 
 
@@ -83,9 +84,11 @@ class Training(Resumable):
         """
         self.network, self.last, self._epoch = network.to(self.processes.device), last, epoch
         self._saved_minimiser = None
+        self.average = WeightAverage(self.network, self.config.ema)
         if self._saved is not None:
             weights, state, source = self._saved
             checkpoint_file.load_strict(network, weights, source)
+            self.average.restore(state)
             self.step, self.position, self._saved_minimiser = state["step"], state["position"], state
             self.log.say(f"resumed from {source}: step {self.step}")
             self._saved = None
@@ -160,7 +163,7 @@ class Training(Resumable):
             return
         config, processes = self.config, self.processes
         keys = Positions(size, first=self.position, rank=processes.rank, world_size=processes.world_size)
-        workers = min(size, WORKERS) if config.thread_num < 0 else config.thread_num
+        workers = usual_workers() if config.thread_num < 0 else config.thread_num
         self._size, self._ends, self.means, self._began = size, last, Means(), time.time()
         with self.loop(label), Batches(samples, keys, workers=workers, device=processes.device) as batches:
             while self.step < last and (batch := self.draw(batches)):
@@ -184,12 +187,23 @@ class Training(Resumable):
         values = self._minimiser.step(losses, self.rate(self.step), self._clip)
         self.position += self._size * self.processes.world_size
         self.count(values, self._size)
+        self.average.update(self.step)
 
     def is_due(self, every: int) -> bool:
         """Whether something that is done every so many steps, and at the loop's last one, is to be done now."""
         return self.step % every == 0 or self.step == self._ends
 
     # What it tells and saves
+
+    @contextmanager
+    def testing(self) -> Iterator[None]:
+        """The network as it is tested, in a `with` block: in evaluation mode, with its average weights."""
+        training = [module for module in self.network.modules() if module.training]
+        self.network.eval()
+        with torch.no_grad(), self.average.applied():
+            yield
+        for module in training:
+            module.training = True
 
     def report_means(self, where: str = "", scalar: str = "") -> None:
         """Log the losses' means over all processes since the last call, and the learning rate."""
@@ -218,8 +232,8 @@ class Training(Resumable):
         )
 
     def _weights(self) -> dict[str, Tensor]:
-        return self.network.state_dict()
+        return self.average.weights()
 
     def _state(self) -> dict:
         place = {"epoch": math.ceil(self.step / self._epoch), "step": self.step, "position": self.position}
-        return place | self._minimiser.state()
+        return place | self._minimiser.state() | self.average.state()

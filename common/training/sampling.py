@@ -4,6 +4,7 @@ A run's place is its position: how many samples it has consumed. Which sample st
 alone, so any number of processes, and any resume, sees the same ones.
 """
 
+import os
 from collections.abc import Iterable, Iterator
 
 import numpy as np
@@ -12,6 +13,14 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from common.stop_request import start_worker
+
+WORKERS = 16  # of a training, at most, where nobody tells
+
+
+def usual_workers() -> int:
+    """How many processes read ahead for a training, where nobody tells: as many as it has cores to itself, up to 16."""
+    trainings = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    return max(1, min(WORKERS, len(os.sched_getaffinity(0)) // trainings))
 
 
 class Batches:
@@ -89,10 +98,17 @@ class ShuffledOrder:
 
 def to_tensor(frame: np.ndarray) -> Tensor:
     """HxWxC uint8 in [0, 255] -> (C, H, W) float32 in [0, 1]; float stays as it is."""
+    tensor = as_tensor(frame)
+    return tensor.float() / 255 if tensor.dtype == torch.uint8 else tensor
+
+
+def as_tensor(frame: np.ndarray) -> Tensor:
+    """HxWxC -> (C, H, W); uint8 stays so until `to_device`: batches travel in a quarter of the bytes."""
     tensor = torch.from_numpy(np.ascontiguousarray(frame.transpose(2, 0, 1)))
-    return tensor.float() / 255 if tensor.dtype == torch.uint8 else tensor.float()
+    return tensor if tensor.dtype == torch.uint8 else tensor.float()
 
 
 def to_device(batch: dict[str, Tensor], device: torch.device) -> dict[str, Tensor]:
-    """Move every tensor of a batch."""
-    return {key: value.to(device, non_blocking=True) for key, value in batch.items()}
+    """Move every tensor of a batch; there uint8 in [0, 255] becomes float32 in [0, 1]."""
+    moved = {key: value.to(device, non_blocking=True) for key, value in batch.items()}
+    return {key: value.float() / 255 if value.dtype == torch.uint8 else value for key, value in moved.items()}

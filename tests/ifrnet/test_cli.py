@@ -138,7 +138,7 @@ def test_unknown_flags(capsys, given, near):
     [
         ("--config IFRNet", "--config IFRNet: expected one of IFRNet_Vimeo90K"),
         ("--mode mine", "--mode mine has no saved config: add --config"),
-        ("--data REDS", "invalid choice: 'REDS'"),
+        ("--data REDS", "data REDS: expected one of"),
         ("--is_train --data ucf101", "--data ucf101 is for testing: train on one of"),
         ("--is_train --data gopro --config IFRNet_Vimeo90K", "no flow labels: add --set distill=false"),
         ("--is_train --input a --output b --multi 2", "--is_train and --input do not go together"),

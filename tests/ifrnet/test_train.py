@@ -11,6 +11,7 @@ import torch
 from common import cli
 from common.checkpoints import checkpoint_file
 from common.media.image import read_clip
+from common.training.sampling import to_device
 from ifrnet import run
 from ifrnet import train as train_module
 from ifrnet.model import IFRNet
@@ -88,9 +89,8 @@ def test_sample_pictures_and_tensorboard(arguments, tmp_path):
 
 
 def batch_of(samples) -> dict[str, torch.Tensor]:
-    return torch.utils.data.default_collate(
-        [to_batch([f[:32, :32] for f in read_clip(s.frames)], s.times, None) for s in samples]
-    )
+    items = [to_batch([f[:32, :32] for f in read_clip(s.frames)], s.times, None) for s in samples]
+    return to_device(torch.utils.data.default_collate(items), torch.device("cpu"))
 
 
 def test_loss_falls_on_one_batch(clips):

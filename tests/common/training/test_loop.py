@@ -13,7 +13,7 @@ from torch import nn
 
 from common import cli
 from common.checkpoints import checkpoint_file
-from common.training import loop
+from common.training import sampling
 from common.training.loop import Training
 
 
@@ -31,6 +31,7 @@ class Config:
     max_ckpt_num: int = 5
     save_every_step: int = 3
     stages: int = 1
+    ema: float = 0.0
 
 
 class Numbers(torch.utils.data.Dataset):
@@ -173,4 +174,4 @@ def test_shares_are_even_and_complete():
         run.processes = argparse.Namespace(world_size=3, rank=rank)
         found += run.share(list(range(10)), 6)
     assert sorted(found) == [0, 1, 3, 5, 6, 8]
-    assert loop.WORKERS == 16
+    assert 1 <= sampling.usual_workers() <= 16
