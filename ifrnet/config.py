@@ -20,7 +20,8 @@ LARGE = ("gopro", "adobe240")  # scored with weights of GoPro, which know other 
 CHOICES = {"network": SIZES, "amp": ("off", "bf16", "fp16")}
 LEAST = dict.fromkeys((
     "total_batch", "crop", "epochs", "valid_every_epoch", "write_log_every_step", "save_every_step", "max_ckpt_num",
-), 1) | {"batch_size": 0, "max_steps": 0, "thread_num": -1, "max_distance": 2, "warmup": 0}  # fmt: skip
+), 1) | {"batch_size": 0, "max_steps": 0, "thread_num": -1, "max_distance": 2, "warmup": 0, "valid_samples": 0,
+    "believe_labels": 0}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,7 @@ class Config:
     save_sample: bool = False  # sample pictures
 
     distill: bool = True  # flow distillation; needs labels beside the frames
+    believe_labels: int = 0  # steps in which labels count in full, however far the flows are from them
     total_batch: int = 24  # samples a step over all processes; the published batch
     batch_size: int = 0  # per process; 0: total_batch divided by the processes
     thread_num: int = -1  # loader workers; -1: as many as there are cores, at most 16
@@ -54,6 +56,7 @@ class Config:
     compile: bool = False
 
     valid_every_epoch: int = 1
+    valid_samples: int = 0  # spread over the test set; 0: all
     write_log_every_step: int = 100
     save_every_step: int = 500  # the newest state, between checkpoints
     max_ckpt_num: int = 20  # checkpoints kept, best first
@@ -82,6 +85,13 @@ TINY = {
     "network": "IFRNet_tiny", "total_batch": 8, "crop": 64, "max_steps": 1000, "learning_rate": 1e-3,
     "valid_every_epoch": 5, "write_log_every_step": 20, "augment_large": 0.0, "thread_num": 1,
 }  # fmt: skip
+# Ours, in the box: sized for a laptop, trained on real clips and on photographs that move.
+FREE = {
+    "network": "IFRNet_free", "data": "drawn,free", "valid_data": "real", "total_batch": 8, "crop": 96,
+    "max_steps": 8000, "learning_rate": 8e-4, "learning_rate_end": 1e-5, "warmup": 200, "believe_labels": 2000,
+    "ema": 0.999, "valid_every_epoch": 12, "valid_samples": 24, "write_log_every_step": 20, "save_every_step": 100,
+    "augment_large": 0.1, "thread_num": 0,
+}  # fmt: skip
 PRESETS = {
     "IFRNet_Vimeo90K": Config(),
     "IFRNet_L_Vimeo90K": Config(network="IFRNet_L"),
@@ -90,6 +100,7 @@ PRESETS = {
     "IFRNet_L_GoPro": Config(network="IFRNet_L", **GOPRO),
     "IFRNet_S_GoPro": Config(network="IFRNet_S", **GOPRO),
     "IFRNet_tiny": Config(**TINY),
+    "IFRNet_free": Config(**FREE),
 }
 preset = partial(settings.preset, PRESETS)  # the settings of a name
 

@@ -216,6 +216,7 @@ def _evaluate_set(network, path: Path | None, data: str, options, config: Config
         protocols = [INTERPOLATION[name] for name in dict.fromkeys(options.protocol)]
     else:
         protocols = [protocol for protocol in INTERPOLATION.values() if data in protocol.sets and protocol.default]
+        protocols = protocols or [INTERPOLATION["ifrnet"]]  # of clips
     if network and network.ignores_time and samples[0].times != (0.5,) and processes.is_main:
         print(f"{path}: these weights ignore t, every result is that of t = 1/2; use ones of GoPro", file=sys.stderr)
     evaluation = Evaluation(options, config, path.stem if path else "blend", processes, data)
