@@ -117,10 +117,8 @@ def test_marker_tells_photographs_and_blur(tmp_path):
     assert len(marker["textures"]) == 16
     assert marker["textures_share"] == 1
     assert marker["blur"] is True
-    assert {
-        f"drawn/{split}/video_0000{kind}.npy" for split in ("train", "test") for kind in ("", "_flow", "_blur")
-    } <= {*before}
-    assert make(root, *options, *textures, "--workers", 2, "--force").stdout.count("is there already") == 1
+    assert {f"drawn/test/video_0000{kind}.npy" for kind in ("", "_flow", "_blur")} <= before.keys()
+    assert "is there already" in make(root, *options, *textures).stdout
 
     without = make(root, *options, "--workers", 1)
     assert without.returncode == 2
@@ -128,7 +126,7 @@ def test_marker_tells_photographs_and_blur(tmp_path):
     write_image(tmp_path / "photos/2.jpg", picture(120, 160, seed=2))
     other = make(root, *options, *textures, "--workers", 1)
     assert "was made with other parameters (textures " in other.stderr
-    assert make(root, *options, *textures, "--workers", 2, "--force").returncode == 0
+    assert make(root, *options, *textures, "--workers", 1, "--force").returncode == 0
     assert tree(root) != before
     (tmp_path / "photos/2.jpg").unlink()
     assert make(root, *options, *textures, "--workers", 2, "--force").returncode == 0
