@@ -58,6 +58,7 @@ def workplace(tmp_path_factory):
         for number, frame in enumerate(clip):
             writer.write(frame)
             write_image(here / f"frames/{number:04}.png", frame)
+            write_image(here / f"photos/{number}.jpg", frame)
     with open_writer(here / "small.mp4", frame_rate=25) as writer:
         for number in range(7):
             small = clip[number % len(clip)][:16, :24]
