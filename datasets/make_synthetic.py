@@ -20,6 +20,7 @@ import cv2
 from tqdm import tqdm
 
 from common.atomic import write_bytes
+from common.sets.photo_textures import Photographs
 from common.sets.synthetic_layouts import LAYOUTS, Clip
 
 VERSION = 1  # raise it whenever the same parameters give other pixels
@@ -32,7 +33,19 @@ def clips_of(name: str, splits: tuple[str, ...], options: argparse.Namespace) ->
     counts = {"train": options.clips, "test": options.test_clips}
     numbers = [(split, number) for split in splits for number in range(counts[split])]
     return [
-        Clip(name, split, number, position, frames, options.height, options.width, options.seed, options.pace)
+        Clip(
+            name,
+            split,
+            number,
+            position,
+            frames,
+            options.height,
+            options.width,
+            options.seed,
+            options.pace,
+            options.photographs,
+            options.blur,
+        )
         for position, (split, number) in enumerate(numbers)
     ]
 
@@ -48,7 +61,14 @@ def marker_of(clips: list[Clip], splits: tuple[str, ...]) -> dict:
         "size": f"{clip.width}x{clip.height}",
         "seed": clip.seed,
         "pace": clip.pace,
-        **({"flow": flow} if flow else {}),  # not null elsewhere: sets made before this key stay valid
+        # Only where they say something: sets made before there were these keys stay valid.
+        **({"flow": flow} if flow else {}),
+        **(
+            {"textures": clip.photographs.digest(), "textures_share": clip.photographs.share}
+            if clip.photographs
+            else {}
+        ),
+        **({"blur": True} if clip.blur else {}),
     }
 
 
@@ -77,7 +97,7 @@ def is_made(target: Path, marker: dict, force: bool) -> bool:
         return False
     if found == marker:
         raise ValueError(f"{target} has lost some of its {files} files: --force makes it again")
-    differing = [f"{key} {found.get(key, 'missing')}" for key in marker if found.get(key) != marker[key]]
+    differing = [f"{key} {found.get(key, 'missing')}" for key in marker | found if found.get(key) != marker.get(key)]
     raise ValueError(f"{target} was made with other parameters ({', '.join(differing)}): --force replaces it")
 
 
@@ -144,11 +164,22 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--clips", type=int, default=8, help="clips for training (default 8)")
     parser.add_argument("--test_clips", type=int, default=2, help="clips for testing, never the same (default 2)")
     parser.add_argument(
-        "--frames", type=int, help="frames a clip, where the format leaves it open (default 40; spmcs 31, clips 9)"
+        "--frames",
+        type=int,
+        help="frames a clip, where the format leaves it open (default 40; spmcs 31, clips 9, drawn 7)",
     )
     parser.add_argument("--size", default="320x192", metavar="WxH", help="of the frames (default 320x192)")
     parser.add_argument("--seed", type=int, default=0, help="the same seed gives the same bytes")
     parser.add_argument("--pace", type=float, default=1.0, help="how fast everything moves, 1 as in the real set")
+    parser.add_argument(
+        "--textures",
+        metavar="FOLDER",
+        help="photographs (or .mp4 clips) that surfaces are cut from; without, all are drawn",
+    )
+    parser.add_argument(
+        "--textures_share", type=float, default=0.7, help="of the surfaces: so many are photographs (default 0.7)"
+    )
+    parser.add_argument("--blur", action="store_true", help="of layout drawn: a blurry twin of every frame too")
     parser.add_argument("--root", type=Path, default=Path("datasets"), help="where the folders go (default ./datasets)")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes (default: cores)")
     parser.add_argument("--force", action="store_true", help="replace folders that this script made before")
@@ -164,6 +195,16 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
             parser.error(f"--{flag} {getattr(options, flag)}: expected {least} or more")
     if not 0 < options.pace < 100:
         parser.error(f"--pace {options.pace}: expected a positive number, such as 0.5 for half as fast")
+    if not 0 < options.textures_share <= 1:
+        parser.error(f"--textures_share {options.textures_share}: expected a number from above 0 to 1, such as 0.7")
+    if options.blur and options.layout != "drawn":
+        parser.error(f"--blur: only layout drawn takes it, not {options.layout}, where the format says what is blurry")
+    options.photographs = None
+    if options.textures is not None:
+        try:
+            options.photographs = Photographs.of(options.textures, options.textures_share)
+        except ValueError as error:
+            parser.error(f"--textures: {error}")
     return options
 
 

@@ -7,10 +7,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from common.atomic import write_bytes
+from common.atomic import replacing, write_bytes
 from common.degrade.operators import downsample_bd, downsample_bi
 from common.media.flow_file import write_flow
 from common.media.image import to_uint8, write_image
+from common.sets.photo_textures import Photographs
 from common.sets.synthetic_scene import Scene
 
 SPLITS = ("train", "test")
@@ -29,12 +30,14 @@ class Clip:
     width: int
     seed: int
     pace: float
+    photographs: Photographs | None = None
+    blur: bool = False  # of layout `drawn`: blurry twins too
 
     def scene(self) -> tuple[Scene, np.random.Generator]:
         """Drawn from seed, layout, split and number: test clips never repeat training clips."""
         key = (self.seed, list(LAYOUTS).index(self.layout), SPLITS.index(self.split), self.number)
         rng = np.random.default_rng(key)
-        return Scene(rng, self.height, self.width, LAYOUTS[self.layout].pace * self.pace), rng
+        return Scene(rng, self.height, self.width, LAYOUTS[self.layout].pace * self.pace, self.photographs), rng
 
 
 def write_dvd(folder: Path, clip: Clip) -> None:
@@ -127,6 +130,22 @@ def write_kitti15(folder: Path, clip: Clip) -> None:
     write_flow(folder / "training/flow_occ" / f"{stem}_10.png", flow, known)
 
 
+def write_drawn(folder: Path, clip: Clip) -> None:
+    scene, rng = clip.scene()
+    scene.pace *= np.exp(rng.uniform(np.log(0.25), np.log(4)))  # from almost still to fast
+    exposure = rng.uniform(0.5, 1.5)  # of the time between two frames
+    times = range(clip.frames)
+    arrays = {
+        "": np.stack([sharp(scene, t) for t in times]),
+        "_flow": np.stack([[scene.motion(t, end) for end in (0, clip.frames - 1)] for t in times]).astype(np.float16),
+    }
+    if clip.blur:
+        arrays["_blur"] = np.stack([blurred(scene, t, exposure) for t in times])
+    for suffix, array in arrays.items():
+        with replacing(folder / clip.split / f"video_{clip.number:04d}{suffix}.npy", sync=False) as file:
+            np.save(file, array)
+
+
 def sharp(scene: Scene, time: float) -> np.ndarray:
     return to_uint8(scene.render(time))
 
@@ -157,6 +176,11 @@ def chairs_list(folder: Path, clips: list[Clip]) -> None:
     write_bytes(folder / "chairs_split.txt", "".join(lines).encode())
 
 
+def manifest(folder: Path, clips: list[Clip]) -> None:
+    lines = [f"video_{clip.number:04d},{clip.split},{clip.frames},{clip.width},{clip.height}\n" for clip in clips]
+    write_bytes(folder / "clips.csv", "".join(["clip,split,frames,width,height\n", *lines]).encode())
+
+
 @dataclass(frozen=True)
 class Layout:
     """`folders` maps the folder under the root to the splits in it; `pace` is how fast time runs, see `Scene`."""
@@ -184,4 +208,5 @@ LAYOUTS = {
     "spmcs": Layout({"SPMCS": ("test",)}, 0.6, write_degraded, truth_list("SPMCS"), usual=31),
     "clips": Layout({"clips": SPLITS}, 1.0, write_sharp, usual=9),
     "kitti15": Layout({"KITTI": ("train",)}, 3.0, write_kitti15, frames=2),
+    "drawn": Layout({"drawn": SPLITS}, 1.0, write_drawn, manifest, usual=7, flow="exact"),
 }

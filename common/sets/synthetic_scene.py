@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 import cv2
 import numpy as np
 
-from common.sets.synthetic_textures import DENSITY, GAMMA, backdrop, cut_out, random_mood
+from common.sets.photo_textures import Photographs
+from common.sets.synthetic_textures import DENSITY, GAMMA, backdrop, cut_out, random_mood, surface
 
 MAX_ANGLE, MAX_ZOOM = 0.2, 0.18  # radians, log scale: limits of one oscillation
 
@@ -82,19 +83,31 @@ class Scene:
         width: of the frames, pixels.
         pace: time passes this much faster. At 1 the motion is that of ordinary 30 fps video: median about 2.3 pixels
             a frame, 14 at 99 %; 0.125 is the same at 240 fps.
+        photographs: what surfaces are taken from; None draws all of them.
+
+    Raises:
+        ValueError: a photograph cannot be read.
     """
 
-    def __init__(self, seed: int | np.random.Generator, height: int, width: int, pace: float = 1.0):
+    def __init__(
+        self,
+        seed: int | np.random.Generator,
+        height: int,
+        width: int,
+        pace: float = 1.0,
+        photographs: Photographs | None = None,
+    ):
         rng = np.random.default_rng(seed)
         self.height, self.width, self.pace = height, width, pace
         speed = random_speed(rng, 2.6, 0.7)
         self.camera = random_path(rng, np.zeros(4), speed, 0.001 * rng.normal(), 0.001 * rng.normal())
         mood = random_mood(rng)
         still = Path(np.zeros(4), np.zeros(4), np.zeros((1, 4)), np.ones((1, 4)), np.zeros((1, 4)))
-        self.layers = [Layer(backdrop(rng, height, width, mood), still, is_background=True)]
+        behind, paint = (photographs.backdrop, photographs.surface) if photographs else (backdrop, surface)
+        self.layers = [Layer(behind(rng, height, width, mood), still, is_background=True)]
         for parallax in np.sort(rng.uniform(1, 1.8, rng.integers(3, 10))):  # from far to near
             radius = min(height, width) * np.exp(rng.uniform(np.log(0.06), np.log(0.5)))
-            texture = cut_out(rng, radius, mood)
+            texture = cut_out(rng, radius, mood, paint)
             start = np.array([*((rng.random(2) - 0.5) * (width, height)), 0, 0])
             path = random_path(rng, start, random_speed(rng, 1.7, 0.9), 0.004 * rng.normal(), 0.002 * rng.normal())
             self.layers.append(Layer(texture, path, parallax))
@@ -196,6 +209,11 @@ class Scene:
                 labels[roi][alpha > 0.5] = index
         return labels
 
+    def motion(self, start: float, end: float) -> np.ndarray:
+        """The flow of `flow` alone, in half of its time: (H, W, 2) float32."""
+        here, there = self._follow(self._labels(start), start, end)
+        return _displacement(here, there)
+
     def flow(self, start: float, end: float) -> tuple[np.ndarray, np.ndarray]:
         """Exact motion of what is seen at `start`.
 
@@ -213,7 +231,7 @@ class Scene:
             column, row = np.tensordot(inverse[:2], there, 1).astype(np.float32)
             alpha = cv2.remap(layer.alpha, column, row, cv2.INTER_LINEAR)
             hidden |= (alpha > 0.5) & (labels < index)
-        return np.moveaxis(there[:2] - here[:2], 0, -1).astype(np.float32), hidden
+        return _displacement(here, there), hidden
 
     def _follow(self, labels: np.ndarray, start: float, end: float) -> tuple[np.ndarray, np.ndarray]:
         """Homogeneous positions (3, H, W) of the frame's pixels, and of what they show at `start`, by time `end`."""
@@ -226,6 +244,10 @@ class Scene:
             jump = self._jump(layer, before)  # for both times: a jump is not motion
             there[:, shown] = jump @ after @ np.linalg.inv(jump @ before) @ here[:, shown]
         return here, there
+
+
+def _displacement(here: np.ndarray, there: np.ndarray) -> np.ndarray:
+    return np.moveaxis(there[:2] - here[:2], 0, -1).astype(np.float32)
 
 
 def _display(linear: np.ndarray) -> np.ndarray:

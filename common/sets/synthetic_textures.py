@@ -7,6 +7,8 @@ photographs. Colours, 1/f grain, shading and defocus are drawn from distribution
 Shapes: h w texture size in texels, N points or leaves.
 """
 
+from collections.abc import Callable
+
 import cv2
 import numpy as np
 from scipy import fft, special
@@ -152,11 +154,14 @@ def surface(rng: np.random.Generator, h: int, w: int, mean: np.ndarray, spread: 
     return (colour[labels] * np.exp(light)[..., None]).clip(0, 1) ** GAMMA
 
 
-def defocused(texture: np.ndarray, sigma: float, wrap: bool) -> np.ndarray:
-    """Blur by the lens: `sigma` in pixels of the frame. Also what keeps a texture free of aliasing."""
+def defocused(texture: np.ndarray, sigma: float, border: int) -> np.ndarray:
+    """Blur by the lens: `sigma` in pixels of the frame. Also what keeps a texture free of aliasing.
+
+    `border` is how the texture goes on beyond itself, as OpenCV names it.
+    """
     sigma *= DENSITY
-    if not wrap:
-        return cv2.GaussianBlur(texture, (0, 0), sigma, borderType=cv2.BORDER_CONSTANT)
+    if border != cv2.BORDER_WRAP:  # which is the one that GaussianBlur does not know
+        return cv2.GaussianBlur(texture, (0, 0), sigma, borderType=border)
     pad = int(4 * sigma) + 1
     padded = cv2.copyMakeBorder(texture, pad, pad, pad, pad, cv2.BORDER_WRAP)
     return cv2.GaussianBlur(padded, (0, 0), sigma)[pad:-pad, pad:-pad].copy()
@@ -167,13 +172,14 @@ def lens_sigma(rng: np.random.Generator) -> float:
     return 0.36 + max(0.0, rng.normal(-0.25, 0.45))
 
 
-def cut_out(rng: np.random.Generator, radius: float, mood: np.ndarray) -> np.ndarray:
+def cut_out(rng: np.random.Generator, radius: float, mood: np.ndarray, paint: Callable = surface) -> np.ndarray:
     """One object: a surface cut along a random outline and rounded by shading.
 
     Args:
         rng: source of randomness.
         radius: typical, in pixels.
         mood: (3,) average colour of the scene, see `colours`; the object's own lies around it.
+        paint: what makes the surface; takes what `surface` takes.
 
     Returns:
         (h, w, 4) float32: linear-light RGB times alpha, and alpha; alpha is 0 at the border.
@@ -195,16 +201,16 @@ def cut_out(rng: np.random.Generator, radius: float, mood: np.ndarray) -> np.nda
     step = max(2, int(0.1 * radius * DENSITY))
     light = lamp[0] * (np.roll(relief, step, 1) - relief) + lamp[1] * (np.roll(relief, step, 0) - relief)
     mean = mood + np.array([rng.normal(0, 0.9), rng.laplace(0, 0.08), rng.laplace(0, 0.03)])
-    colour = surface(rng, h, w, mean, rng.uniform(0.2, 1.2))
+    colour = paint(rng, h, w, mean, rng.uniform(0.2, 1.2))
     colour *= np.exp(rng.uniform(0, 1) * light.clip(-1, 1))[..., None]
     rgba = np.dstack((colour.clip(0, 1) * alpha[..., None], alpha)).astype(np.float32)
-    return defocused(rgba, sigma, wrap=False)
+    return defocused(rgba, sigma, cv2.BORDER_CONSTANT)
 
 
 def backdrop(rng: np.random.Generator, height: int, width: int, mood: np.ndarray) -> np.ndarray:
     """What is behind all objects: (h, w, 4) like `cut_out`, opaque and periodic, larger than the frame in pixels."""
     h, w = (fft.next_fast_len(int(1.25 * DENSITY * size), real=True) for size in (height, width))
-    colour = defocused(surface(rng, h, w, mood, rng.uniform(0.6, 1.3)), lens_sigma(rng), wrap=True)
+    colour = defocused(surface(rng, h, w, mood, rng.uniform(0.6, 1.3)), lens_sigma(rng), cv2.BORDER_WRAP)
     return np.dstack((colour, np.ones((h, w), np.float32)))
 
 
