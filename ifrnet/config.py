@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from common import cli, settings
+from common.checkpoints import box
 from common.media import frame_rate
 from common.scoring.protocols import INTERPOLATION
 from common.sets import mixtures
@@ -44,6 +45,7 @@ class Config:
     thread_num: int = -1  # loader workers; -1: as many as there are cores, at most 16
     crop: int = 224  # side of the random crop, pixels
     max_distance: int = 8  # of the inputs, frames, in clips without flow
+    reduce: float = 0.0  # chance that a clip is reduced to half its size before its crop
     augment_large: float = 0.1  # chance that a sample is enlarged twice before its crop
 
     epochs: int = 300  # of total_batch samples a step; so the number of steps depends on the data alone,
@@ -90,7 +92,7 @@ FREE = {
     "network": "IFRNet_free", "data": "drawn,free", "valid_data": "real", "total_batch": 8, "crop": 96,
     "max_steps": 8000, "learning_rate": 8e-4, "learning_rate_end": 1e-5, "warmup": 200, "believe_labels": 2000,
     "ema": 0.999, "valid_every_epoch": 12, "valid_samples": 24, "write_log_every_step": 20, "save_every_step": 100,
-    "augment_large": 0.1, "thread_num": 0,
+    "augment_large": 0.1, "reduce": 0.5, "thread_num": 0,
 }  # fmt: skip
 PRESETS = {
     "IFRNet_Vimeo90K": Config(),
@@ -115,6 +117,7 @@ def build_parser() -> cli.Parser:
     add("--network", default=keep, choices=SIZES, help="size of the network")
     add("--protocol", nargs="+", choices=INTERPOLATION, help="how to score; all that the data set has if not given")
     add("--blend", action="store_true", help="score or write the mean of the two frames, without a network")
+    add("--dis", action="store_true", help="score or write what DIS flow from both sides makes, without a network")
     add("--export", choices=("onnx",), help="write the network to --output, such as ifrnet.onnx")
     add("--export_size", metavar="WxH", help="fixed size of the exported network; else any multiples of 16")
     group = parser.add_argument_group("your own video")
@@ -135,10 +138,13 @@ def parse(argv: list[str]) -> tuple[argparse.Namespace, Config]:
     options = build_parser().parse_args(argv)
     any_time = options.fps if options.multi is None else options.multi > 2
     many = any_time or getattr(options, "data", None) in LARGE
+    usual = "IFRNet_GoPro" if many else "IFRNet_Vimeo90K"
+    if not (options.blend or options.dis):
+        box.choose(options, "ifrnet", usual)
     if options.mode is None:
-        options.mode = options.config or ("IFRNet_GoPro" if many else "IFRNet_Vimeo90K")
+        options.mode = options.config or usual
     of_mode = options.mode if options.mode in PRESETS else ""
-    otherwise = of_mode or ("IFRNet_Vimeo90K" if options.ckpt_abs_name or options.blend else "")
+    otherwise = of_mode or ("IFRNet_Vimeo90K" if options.ckpt_abs_name or options.blend or options.dis else "")
     config = settings.choose(Config, options, preset, PRESETS, otherwise)
     config = settings.settle(config, options)
     _check(options, config)
@@ -148,6 +154,7 @@ def parse(argv: list[str]) -> tuple[argparse.Namespace, Config]:
 def _check(options: argparse.Namespace, config: Config) -> None:
     """Refuse flags that contradict each other."""
     cli.check_run_options(options, baseline="blend")
+    cli.check_run_options(options, baseline="dis")
     if bool(options.output) != bool(options.input or options.export):
         raise cli.UsageError("--output goes with --input and with --export, and they need it")
     mixtures.check_use(config.data, options.is_train, SETS, TRAINING_SETS)

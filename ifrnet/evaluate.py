@@ -217,9 +217,9 @@ def _evaluate_set(network, path: Path | None, data: str, options, config: Config
     else:
         protocols = [protocol for protocol in INTERPOLATION.values() if data in protocol.sets and protocol.default]
         protocols = protocols or [INTERPOLATION["ifrnet"]]  # of clips
-    if network and network.ignores_time and samples[0].times != (0.5,) and processes.is_main:
+    if path and network.ignores_time and samples[0].times != (0.5,) and processes.is_main:
         print(f"{path}: these weights ignore t, every result is that of t = 1/2; use ones of GoPro", file=sys.stderr)
-    evaluation = Evaluation(options, config, path.stem if path else "blend", processes, data)
+    evaluation = Evaluation(options, config, _name(path, options), processes, data)
 
     def compute() -> dict[str, list[FrameScore]]:
         scores = {}
@@ -230,7 +230,7 @@ def _evaluate_set(network, path: Path | None, data: str, options, config: Config
         return scores
 
     found = evaluation.gather(compute)
-    row, part = _row_name(network, path, config), missing_part(data, samples)
+    row, part = _row_name(path, options, config, network), missing_part(data, samples)
     for protocol in protocols:
         joined = sorted(found[protocol.name])
         values, means = [score.values for score in joined], mean_score(protocol, joined)
@@ -239,10 +239,15 @@ def _evaluate_set(network, path: Path | None, data: str, options, config: Config
     evaluation.end(" and pictures" if config.save_sample else "")
 
 
-def _row_name(network: IFRNet | None, path: Path | None, config: Config) -> str:
+def _name(path: Path | None, options) -> str:
+    """What is scored."""
+    return path.stem if path else "dis" if options.dis else "blend"
+
+
+def _row_name(path: Path | None, options, config: Config, network: IFRNet | None) -> str:
     """What results.csv calls these weights in its column `config`."""
-    if network is None:
-        return "blend"
+    if path is None:
+        return _name(path, options)
     name = path.stem if path.stem in PRESETS else config.config
     return name if name in PRESETS and PRESETS[name].network == network.size else ""
 
