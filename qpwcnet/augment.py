@@ -64,6 +64,31 @@ def resize_pair(
     return (*(to_tensor(frame) for frame in frames), to_tensor(resize_flow(without_nan(flow), height, width)))
 
 
+def cut(
+    images: Sequence[np.ndarray], height: int, width: int, place: tuple[float, float] = (0.5, 0.5)
+) -> tuple[list[np.ndarray], float]:
+    """Images of one size, cut to height x width, their aspect kept; smaller ones are enlarged just enough before.
+
+    Args:
+        images: HxWxC float32.
+        height: of the cut.
+        width: of the cut.
+        place: of the cut in the room that there is, down and across, 0 to 1.
+
+    Returns:
+        The cuts, and by how much they were enlarged.
+    """
+    *size, scale = scaled_size(images[0].shape, 1.0, height, width)
+    top, left = corner(size, place, height, width)
+    return [resize(image, *size)[top : top + height, left : left + width] for image in images], scale
+
+
+def corner(size: Sequence[int], place: Sequence[float], height: int, width: int) -> tuple[int, int]:
+    """Top and left of a cut of height x width out of `size`; `place` as in `cut`."""
+    rooms = size[0] - height, size[1] - width
+    return tuple(min(int(part * (room + 1)), room) for part, room in zip(place, rooms, strict=True))
+
+
 def check_sizes(first: np.ndarray, second: np.ndarray, flow: np.ndarray) -> None:
     (height, width), sizes = first.shape[:2], (second.shape[:2], flow.shape[:2])
     for name, size in zip(("second frame", "flow"), sizes, strict=True):
@@ -227,10 +252,7 @@ def change_pair(
     images = [to_unit(flip(frame, draw.flip_ud, draw.flip_lr)) for frame in (first, second)]
     images.append(flip_flow(without_nan(flow), draw.flip_ud, draw.flip_lr))
     *size, scale = scaled_size(first.shape, draw.scale, height, width)
-    top, left = (
-        min(int(place * (room + 1)), room)
-        for place, room in ((draw.crop_y, size[0] - height), (draw.crop_x, size[1] - width))
-    )
+    top, left = corner(size, (draw.crop_y, draw.crop_x), height, width)
     *frames, flow = scale_crop(images, scale, tuple(size), top, left, height, width)
     colours = change_colours(np.stack(cv2.split(np.concatenate(frames))), draw)  # 3 2*height width
     return colours[:, :height], colours[:, height:], flow.transpose(2, 0, 1)

@@ -15,6 +15,7 @@ from pathlib import Path
 from common import cli, settings
 from common.media import frame_rate
 from common.scoring.protocols import INTERPOLATION
+from common.sets import mixtures
 from common.training.run_folder import numbered_runs
 from qpwcnet.losses import FLOW_LOSSES
 from qpwcnet.model import ACTIVATIONS, FILTERS, FLOW_ORDERS, MULTIPLE
@@ -28,15 +29,16 @@ INITS = ("keras", "kaiming")
 TASKS = ("flow", "interp")
 NETWORKS = ("QPWCNet", *VARIANTS)
 LOSSES = (*FLOW_LOSSES, "pwc", "pwc_robust")
+CLASSICAL = ("dis", "farneback")  # flow without weights
 EXPORTS = ("onnx", "int8", "tflite")
 SETS_OF = {"flow": FLOW_SETS, "interp": TRIPLET_SETS}
 CHOICES = {
     "task": TASKS, "network": NETWORKS, "activation": ACTIVATIONS, "flow_order": FLOW_ORDERS, "init": INITS,
-    "data": SETS, "valid_data": SETS, "loss": LOSSES, "schedule": SCHEDULES, "amp": ("off", "bf16", "fp16"),
+    "loss": LOSSES, "schedule": SCHEDULES, "amp": ("off", "bf16", "fp16"),
 }  # fmt: skip
 LEAST = dict.fromkeys((
     "epochs", "total_batch", "valid_every_epoch", "write_log_every_step", "save_every_step", "max_ckpt_num",
-), 1) | {"batch_size": 0, "max_steps": 0, "valid_samples": 0, "thread_num": -1}  # fmt: skip
+), 1) | {"batch_size": 0, "max_steps": 0, "valid_samples": 0, "thread_num": -1, "max_distance": 1}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -54,14 +56,15 @@ class Config:
     scale_size: tuple[int, ...] = ()  # height, width: flows are scaled as for that size; empty: as for their own
     init: str = "keras"  # start of QPWCNet's training: keras, as published, or kaiming, which learns faster
     quantise: bool = False  # train with the rounding of the int8 file
-    data: str = "vimeo90k"  # one of sets.SETS
-    valid_data: str = "vimeo90k"
+    data: str = "vimeo90k"  # one of sets.SETS, a set of clips, or several to train on: free,drawn:0.5
+    valid_data: str = ""  # set that validates; empty: the (first) one that is trained on
     manual_seed: int = 1234
     save_sample: bool = False  # sample pictures
 
     start_from: str = ""  # preset whose newest run's weights training starts from; --ckpt_abs_name wins over it
     input_shape: tuple[int, ...] = (256, 512)  # height, width of the samples
     base_scale: float = 1.0  # of flow pairs before their crop
+    max_distance: int = 2  # of both frames to the one in the middle, in clips
     augment: bool = True
     epochs: int = 600  # of total_batch samples a step
     max_steps: int = 0  # 0: epochs * (samples // total_batch)
@@ -91,10 +94,8 @@ class Config:
         settings.check_values(self, CHOICES, LEAST)
         settings.check_average(self.ema)
         for name in ("data", "valid_data"):
-            if getattr(self, name) not in SETS_OF[self.task]:
-                raise cli.UsageError(
-                    f"{name} {getattr(self, name)}: task {self.task} expects one of {', '.join(SETS_OF[self.task])}"
-                )
+            if getattr(self, name) or name == "data":
+                mixtures.check(getattr(self, name), SETS_OF[self.task], field=f"task {self.task}: {name}")
         if self.network != "QPWCNet" and (self.task != "flow" or self.quantise):
             raise cli.UsageError(f"network {self.network} is trained for flow only, and not quantised in training")
         if (self.network == "QPWCNet") == self.loss.startswith("pwc"):
@@ -140,6 +141,13 @@ TINY = {
     "milestones": (0.5, 0.65, 0.8, 0.9, 0.95), "clip_factor": 0.0, "total_batch": 4, "thread_num": 1,
     "valid_every_epoch": 2, "write_log_every_step": 20, "save_every_step": 60,
 }  # fmt: skip
+FREE = {
+    "task": "flow", "data": "drawn", "filters": (16, 24, 48, 96, 128), "activation": "leaky_relu", "init": "kaiming",
+    "flow_order": "fixed", "scale_size": (8, 12), "input_shape": (128, 192), "loss": "l2", "learning_rate": 1e-3,
+    "milestones": (0.5, 0.65, 0.8, 0.9, 0.95), "clip_factor": 0.0, "ema": 0.999, "max_steps": 30_000, "thread_num": 1,
+    "valid_every_epoch": 10, "valid_samples": 48, "write_log_every_step": 100, "save_every_step": 500,
+    "max_ckpt_num": 5,
+}  # fmt: skip
 TINY_FLOW = TINY | {"task": "flow", "data": "chairs", "valid_data": "chairs", "loss": "l2"}
 PRESETS = {
     "pre_train": Config(),
@@ -156,6 +164,8 @@ PRESETS = {
     "pre_train_tiny": Config(**TINY | {"learning_rate": 3e-3}, max_steps=420),
     "flow_tiny": Config(**TINY_FLOW, max_steps=480),
     "flow_tiny_fine": Config(**TINY_FLOW | {"learning_rate": 5e-4}, max_steps=480, start_from="pre_train_tiny"),
+    # Of hours on a core: the weights that come with the repository. Leaky ReLU, so that it goes to int8.
+    "QPWCNet_free": Config(**FREE),
     "flow_tiny_qat": Config(**TINY_FLOW | {"learning_rate": 2e-4}, max_steps=90, start_from="flow_tiny", quantise=True),
 }
 preset = partial(settings.preset, PRESETS)  # the settings of a name
@@ -178,11 +188,12 @@ def build_parser() -> cli.Parser:
     keep = argparse.SUPPRESS
     add = parser.add_argument
     add("--config", help=f"preset: {', '.join(PRESETS)}; testing without it takes the newest run")
-    add("-data", "--data", default=keep, choices=SETS, help=f"to train on one of {', '.join(TRAINING_SETS)}, or test")
+    add("-data", "--data", default=keep, metavar="SET", help=mixtures.help_text(SETS, TRAINING_SETS))
     add("--task", default=keep, choices=TASKS, help="optical flow, or the frame between two frames")
     add("--network", default=keep, choices=NETWORKS, help="which network to train; weights tell theirs")
     add("--protocol", nargs="+", choices=(*FLOW, *INTERPOLATION), help="how to score; the set's own if not given")
-    add("--baseline", action="store_true", help="score zero flow, or the mean of the two frames, without a network")
+    add("--baseline", nargs="?", const="plain", choices=("plain", *CLASSICAL), help="score, without a network, zero "
+        "flow or the mean of the two frames; or the flow of OpenCV's DIS or Farnebäck")  # fmt: skip
     group = parser.add_argument_group(
         "your own video", "--flo and --arrows go with --task flow, --multi and --slow with --task interp"
     )
@@ -228,13 +239,13 @@ def parse(argv: list[str]) -> tuple[argparse.Namespace, Config]:
 def _for_task(options: argparse.Namespace, config: Config) -> Config:
     """The settings with the task that the flags tell, in testing: a run's weights may do another than it trained."""
     data, task = getattr(options, "data", None), getattr(options, "task", None)
-    if task is None and data:
+    if task is None and data in SETS:
         task = "interp" if data in TRIPLET_SETS else "flow"
     elif task is None and options.input:
         task = "interp" if options.multi or options.slow else "flow"
     if task in (None, config.task):
         return config
-    sets = dict.fromkeys(("data", "valid_data"), SETS_OF[task][0])
+    sets = {"data": SETS_OF[task][0], "valid_data": ""}
     return dataclasses.replace(config, task=task, network="QPWCNet", loss=Config.loss, quantise=False, **sets)
 
 
@@ -242,13 +253,14 @@ def _check(options: argparse.Namespace, config: Config) -> None:
     """Refuse flags that contradict each other."""
     if options.baseline and options.input:
         raise cli.UsageError("--baseline has no network: it goes with testing, not with --input")
+    if options.baseline in CLASSICAL and config.task != "flow":
+        raise cli.UsageError(f"--baseline {options.baseline} goes with --task flow")
     cli.check_run_options(options)
     if (options.export and not options.output) or (options.output and not (options.input or options.export)):
         raise cli.UsageError("--output goes with --input and with --export, which needs it")
     if options.input and not (options.output or options.flo):
         raise cli.UsageError("--input needs --output, --flo, or both")
-    if options.is_train and config.data not in TRAINING_SETS:
-        raise cli.UsageError(f"--data {config.data} is for testing: train on one of {', '.join(TRAINING_SETS)}")
+    mixtures.check_use(config.data, options.is_train, SETS, TRAINING_SETS)
     given = [f"--{name}" for name in ("flo", "arrows", "multi", "slow") if getattr(options, name)]
     if given and not options.input:
         raise cli.UsageError(f"{given[0]} goes with --input")

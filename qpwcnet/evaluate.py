@@ -8,23 +8,27 @@ The protocols of interpolation tell how to score. How frames are padded is the n
 
 import os
 from collections import deque
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
+import cv2
 import numpy as np
 import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
 from common.cli import UsageError
+from common.media.classical_flow import dis_flow, farneback_flow
 from common.media.flow_file import write_flow
 from common.media.image import read_clip, to_uint8, write_image
 from common.ops.autocast import autocast
 from common.scoring.evaluation import Evaluation
-from common.scoring.metrics import end_point_error
+from common.scoring.metrics import end_point_error, interpolation_error, psnr
 from common.scoring.protocols import INTERPOLATION, FlowProtocol, InterpolationProtocol
 from common.scoring.score_frames import SMALLEST, ahead, score_between, share, text
+from common.sets.clips import is_clip_set
 from common.tables.results_csv import read
 from common.training import distributed
 from common.training.sampling import to_tensor
@@ -32,11 +36,13 @@ from qpwcnet.augment import resize, resize_pair
 from qpwcnet.checkpoints import load
 from qpwcnet.config import Config
 from qpwcnet.pictures import flow_pictures, interp_pictures
-from qpwcnet.protocols import FLOW
+from qpwcnet.protocols import CLIPS, FLOW, UNKNOWN_CLIPS
 from qpwcnet.sets import Pair, Triplet, find_pairs, find_triplets, missing_part, read_pair
 
 BASELINES = {"flow": "zero", "interp": "blend"}  # what stands for the weights' name
+CLASSICAL = {"dis": dis_flow, "farneback": farneback_flow}
 SCORED_AS = {"ytvos": "vimeo90k"}  # sets without a protocol of their own
+OF_A_PAIR = ("EPE", "PSNR", "IE")  # of which a protocol may take the mean over the pairs
 KITTI_LONGEST = 511.98  # pixels that a KITTI .png holds, in each direction
 
 
@@ -48,6 +54,17 @@ class Score(NamedTuple):
     values: dict[str, float]
 
 
+class Classical(NamedTuple):
+    """Stands where a network does: `flow` takes two frames HxWx3 uint8 and gives HxWx2 in pixels."""
+
+    flow: Callable[[np.ndarray, np.ndarray], np.ndarray]
+
+    def estimate(self, prv: Tensor, nxt: Tensor) -> Tensor:
+        """Flow (1, 2, H, W) in pixels of two frames (1, 3, H, W) in [0, 1]."""
+        frames = [to_uint8(x[0].permute(1, 2, 0).cpu().numpy()) for x in (prv, nxt)]
+        return torch.from_numpy(self.flow(*frames)).permute(2, 0, 1)[None]
+
+
 class Item(NamedTuple):
     """A sample as read.
 
@@ -55,14 +72,14 @@ class Item(NamedTuple):
         number: of the sample.
         prv: (3, H, W) RGB in [0, 1].
         nxt: the same shape.
-        truth: flow HxWx2 float32 in pixels, or the frame between, HxWx3 uint8.
-        known: HxW bool, where the flow is known; of a frame, everywhere.
+        truth: flow HxWx2 float32 in pixels, or the frame between, HxWx3 uint8; None where nobody knows the flow.
+        known: HxW bool, where the flow is known; of a frame, and where nobody knows, everywhere.
     """
 
     number: int
     prv: Tensor
     nxt: Tensor
-    truth: np.ndarray
+    truth: np.ndarray | None
     known: np.ndarray
 
 
@@ -85,6 +102,8 @@ def read_item(sample: Pair | Triplet, number: int, size: tuple[int, int] | None 
         return Item(number, to_tensor(prv), to_tensor(nxt), truth, np.ones((height, width), bool))
     first, second, flow, known = read_pair(sample)
     prv, nxt = to_tensor(first), to_tensor(second)
+    if flow is None:
+        return Item(number, prv, nxt, None, np.ones(first.shape[:2], bool))
     if size:
         prv, nxt, flow = resize_pair(first, second, flow, *size)
         flow = flow.permute(1, 2, 0).numpy()
@@ -117,11 +136,36 @@ def score_flow(protocol: FlowProtocol, prediction: np.ndarray, truth: np.ndarray
     return {metric: float(values[metric]) for metric in protocol.metrics}
 
 
+def score_warp(protocol: FlowProtocol, prediction: np.ndarray, item: Item) -> dict[str, float]:
+    """The protocol's metrics of the second frame moved back to the first one, where the flow stays in the frame.
+
+    Args:
+        protocol: how to score.
+        prediction: HxWx2 in pixels.
+        item: its frames.
+
+    Returns:
+        Metric -> value.
+
+    Raises:
+        ValueError: the flow leaves the frame everywhere.
+    """
+    first, second = (x.permute(1, 2, 0).numpy() for x in (item.prv, item.nxt))
+    height, width = first.shape[:2]
+    places = np.stack(np.meshgrid(np.arange(width), np.arange(height)), 2).astype(np.float32) + prediction
+    inside = ((places >= 0) & (places <= (width - 1, height - 1))).all(2)
+    if not inside.any():
+        raise ValueError("the flow leaves the frame everywhere: the network diverged or its checkpoint is damaged")
+    moved = cv2.remap(second, places, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)[inside]
+    values = {"PSNR": psnr(moved, first[inside], peak=1), "IE": interpolation_error(255 * moved, 255 * first[inside])}
+    return {metric: float(values[metric]) for metric in protocol.metrics}
+
+
 def mean_score(protocol: FlowProtocol | InterpolationProtocol, scores: list[Score]) -> dict[str, float]:
     """Mean of each metric, weighted as the protocol says; inf where one frame has it."""
     means = {}
     for metric in protocol.metrics:
-        pooled = isinstance(protocol, FlowProtocol) and (protocol.averaging == "pixels" or metric != "EPE")
+        pooled = isinstance(protocol, FlowProtocol) and (protocol.averaging == "pixels" or metric not in OF_A_PAIR)
         weights = [score.pixels if pooled else 1 for score in scores]
         means[metric] = float(np.average([score.values[metric] for score in scores], weights=weights))
     return means
@@ -174,7 +218,9 @@ def run_protocols(
     found: dict[str, list[Score]] = {protocol.name: [] for protocol in protocols}
 
     def finish(item: Item, prediction: np.ndarray) -> tuple[Item, list[dict[str, float]]]:
-        if config.task == "flow":
+        if config.task == "flow" and item.truth is None:
+            values = [score_warp(protocol, prediction, item) for protocol in protocols]
+        elif config.task == "flow":
             values = [score_flow(protocol, prediction, item.truth, item.known) for protocol in protocols]
         else:
             values = [score_between(protocol, prediction, item.truth) for protocol in protocols]
@@ -209,11 +255,14 @@ def write_pictures(
     Flows lie in `<folder>/flow` under the names of their first frames, such as KITTI's `flow/000000_10.png`. The
     picture of the true flow is called `reference`.
     """
-    prv, nxt, result, truth = (x[None] for x in (item.prv, item.nxt, to_tensor(prediction), to_tensor(item.truth)))
+    prv, nxt, result = (x[None] for x in (item.prv, item.nxt, to_tensor(prediction)))
+    truth = None if item.truth is None else to_tensor(item.truth)[None]
     if isinstance(sample, Pair):
         shown = flow_pictures(prv, nxt, result, truth)
-        shown[reference] = shown.pop("truth")
-        file = folder / "flow" / Path(sample.name).parent / f"{sample.first.stem}{sample.flow.suffix}"
+        if truth is not None:
+            shown[reference] = shown.pop("truth")
+        name = f"{Path(sample.name).name}.flo" if sample.cut else f"{sample.first.stem}{sample.flow.suffix}"
+        file = folder / "flow" / Path(sample.name).parent / name
         write_flow(file, prediction.clip(-KITTI_LONGEST, KITTI_LONGEST) if file.suffix == ".png" else prediction)
     else:
         shown = interp_pictures(prv, nxt, result, truth)
@@ -221,13 +270,18 @@ def write_pictures(
         write_image(folder / sample.name / f"{kind}.png", to_uint8(picture[0].permute(1, 2, 0).numpy()))
 
 
-def chosen_protocols(asked: list[str] | None, config: Config) -> list[FlowProtocol] | list[InterpolationProtocol]:
+def chosen_protocols(
+    asked: list[str] | None, config: Config, samples: list[Pair] | list[Triplet]
+) -> list[FlowProtocol] | list[InterpolationProtocol]:
     """The protocols of `--protocol`, or the set's own.
 
     Raises:
         UsageError: one of them does not score this set.
     """
     data = SCORED_AS.get(config.data, config.data)
+    if is_clip_set(config.data):
+        known = config.task == "interp" or samples[0].flow is not None
+        data = "vimeo90k" if config.task == "interp" else CLIPS if known else UNKNOWN_CLIPS
     known = FLOW if config.task == "flow" else INTERPOLATION
     fitting = {name: protocol for name, protocol in known.items() if data in protocol.sets}
     for name in asked or ():
@@ -240,12 +294,15 @@ def chosen_protocols(asked: list[str] | None, config: Config) -> list[FlowProtoc
 
 def evaluate(options, config: Config) -> int:
     """Evaluate by the command line's options and the settings; returns the exit code."""
-    protocols = chosen_protocols(options.protocol, config)
     with distributed.joined(options) as processes:
-        network, path = load(options, config, processes.device)
         data, find = config.data, find_pairs if config.task == "flow" else find_triplets
         samples = find(options.data_root, data, "test")
-        evaluation = Evaluation(options, config, path.stem if path else BASELINES[config.task], processes)
+        protocols = chosen_protocols(options.protocol, config, samples)
+        network, path = load(options, config, processes.device)
+        baseline = BASELINES[config.task] if options.baseline == "plain" else options.baseline
+        if baseline in CLASSICAL:
+            network = Classical(CLASSICAL[baseline])
+        evaluation = Evaluation(options, config, path.stem if path else baseline, processes)
         draws = config.save_sample or data == "flow_pair"  # whose pictures are all that there is to judge
 
         def compute() -> dict[str, list[Score]]:
@@ -257,7 +314,7 @@ def evaluate(options, config: Config) -> int:
             return scores
 
         found = evaluation.gather(compute)  # shares follow each other
-        row, part = row_name(path, config), missing_part(data, samples)
+        row, part = row_name(path, config) if path else baseline, missing_part(data, samples)
         for protocol in protocols:
             scores = found[protocol.name]
             values, means = [score.values for score in scores], mean_score(protocol, scores)
@@ -269,9 +326,7 @@ def evaluate(options, config: Config) -> int:
     return 0
 
 
-def row_name(path: Path | None, config: Config) -> str:
+def row_name(path: Path, config: Config) -> str:
     """What results.csv calls these weights in its column `config`."""
-    if path is None:
-        return BASELINES[config.task]
     names = {row["checkpoint"]: row["configuration"] for row in read("qpwcnet")}
     return names.get(path.name, config.config)

@@ -2,6 +2,7 @@
 
 from common.scoring.protocols import FlowProtocol
 
+CLIPS, UNKNOWN_CLIPS = "clips", "clips of unknown flow"  # what protocols call sets of clips, whatever their names
 _DENSE = ("sintel_clean", "sintel_final", "chairs", "things")
 _FLOW = (
     FlowProtocol(name="sintel", source="RAFT (ECCV 2020), evaluation on Sintel's training part", sets=_DENSE[:2]),
@@ -18,6 +19,18 @@ _FLOW = (
         source="the flow that the official PWC-Net made of this pair, which is not the truth",
         sets=("flow_pair",),
         metrics=("distance",),
+    ),
+    FlowProtocol(
+        name="clips",
+        source="ours: exact flow of clips that are drawn, everywhere, also where it leads out of sight",
+        sets=(CLIPS,),
+    ),
+    FlowProtocol(
+        name="warp",
+        source="ours: the second frame moved back by the flow, against the first, where the flow stays in the frame",
+        sets=(UNKNOWN_CLIPS,),
+        metrics=("PSNR", "IE"),
+        averaging="images",
     ),
     FlowProtocol(
         name="qpwcnet",

@@ -10,6 +10,7 @@ import numpy as np
 
 from common.media.flow_file import read_flow
 from common.media.image import list_frames, read_clip
+from common.sets.clips import Clip, find_clips, is_clip_set
 from common.sets.vimeo90k import list_clips
 
 FLOW_SETS = ("sintel_clean", "sintel_final", "chairs", "kitti15", "things", "flow_pair")
@@ -44,37 +45,49 @@ class Pair:
         name: unique in its set, with slashes.
         first: image file.
         second: image file.
-        flow: .flo, .png (KITTI) or .pfm file; None where nobody knows the flow.
+        flow: .flo, .png (KITTI) or .pfm file, or a path that `read_flow` finds in an array; None where nobody knows
+            the flow.
+        cut: whether it is cut to the training's size; else it is resized.
     """
 
     name: str
     first: Path
     second: Path
     flow: Path | None = None
+    cut: bool = False
 
 
 @dataclass(frozen=True)
 class Triplet:
-    """Three frames of one video at equal distances; the one in the middle is what interpolation is to make."""
+    """Three frames of one video at equal distances; the one in the middle is what interpolation is to make.
+
+    `cut` as of `Pair`.
+    """
 
     name: str
     frames: tuple[Path, Path, Path]
+    cut: bool = False
 
 
 def find_pairs(data_root: str | Path, data: str, split: str) -> list[Pair]:
     """List the pairs of a set, in the order of their names.
 
     Sintel and KITTI publish the flow of their training parts only, and that is where networks are compared: both splits
-    are the same there.
+    are the same there. Of a set of clips the test list is fixed: of each clip whose flows are known, the pair of its
+    ends and those from the middle to either; where none are known, every frame and the next one.
 
     Args:
         data_root: folder of the data sets.
-        data: one of `FLOW_SETS`.
+        data: one of `FLOW_SETS`, or a set of clips, for testing; training draws pairs of clips as it goes.
         split: "train" (only of `TRAINING_SETS`) or "test", which is FlyingChairs' validation part.
 
     Raises:
         ValueError: a folder or list is missing, is damaged or holds no pair; or the set has no such split.
     """
+    if is_clip_set(data):
+        clips = find_clips(data_root, data, split, least=2)
+        known = [clip for clip in clips if clip.flow]
+        return [pair for clip in known or clips for pair in (_known_pairs if known else _next_pairs)(clip)]
     return _find(data_root, data, split, FLOW_SETS)
 
 
@@ -82,16 +95,19 @@ def find_triplets(data_root: str | Path, data: str, split: str) -> list[Triplet]
     """List the triplets of a set, in the order of its list or of its names.
 
     YouTube-VOS comes as videos: its triplets are the frames 1-3, 4-6, 7-9 and so on of each, so that no frame is in two
-    of them; what is left at the end of a video is not used.
+    of them; what is left at the end of a video is not used. Of clips every second frame is the middle of a triplet.
 
     Args:
         data_root: folder of the data sets.
-        data: one of `TRIPLET_SETS`.
+        data: one of `TRIPLET_SETS`, or a set of clips, for testing; training draws triplets of clips as it goes.
         split: "train" (only of `TRAINING_SETS`) or "test".
 
     Raises:
         ValueError: a folder or list is missing, is damaged or holds no triplet; or the set has no such split.
     """
+    if is_clip_set(data):
+        clips = find_clips(data_root, data, split, least=3)
+        return [triplet_of(clip, middle, 1) for clip in clips for middle in range(1, len(clip) - 1, 2)]
     return _find(data_root, data, split, TRIPLET_SETS)
 
 
@@ -140,6 +156,31 @@ def _find(data_root: str | Path, data: str, split: str, sets: tuple[str, ...]) -
     if not samples:
         raise ValueError(f"{root}: holds no sample of {data} ({split}); expected the layout of datasets/README.md")
     return samples
+
+
+# Clips
+
+
+def pair_of(clip: Clip, number: int, end: int) -> Pair:
+    """A frame of a clip and its first (`end` 0) or last one (1), with the flow between them."""
+    flow = Path(clip.flow, f"{number:08d}", str(end))
+    return Pair(f"{clip.name}/{number:04d}_{end}", clip.frames[number], clip.frames[-end], flow, cut=True)
+
+
+def triplet_of(clip: Clip, middle: int, distance: int) -> Triplet:
+    """A frame of a clip, and those so many frames before and behind it."""
+    frames = clip.frames[middle - distance], clip.frames[middle], clip.frames[middle + distance]
+    return Triplet(f"{clip.name}/{middle:04d}", frames, cut=True)
+
+
+def _known_pairs(clip: Clip) -> list[Pair]:
+    middle = len(clip) // 2
+    return [pair_of(clip, 0, 1)] + [pair_of(clip, middle, end) for end in (0, 1) if len(clip) > 2]
+
+
+def _next_pairs(clip: Clip) -> list[Pair]:
+    both = zip(clip.frames, clip.frames[1:], strict=False)
+    return [Pair(f"{clip.name}/{number:04d}", *frames, cut=True) for number, frames in enumerate(both)]
 
 
 # Pairs

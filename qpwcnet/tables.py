@@ -14,7 +14,7 @@ The rows of clips that are made here follow each other: each training starts fro
 import importlib.util
 
 from qpwcnet.config import PRESETS
-from qpwcnet.sets import FLOW_SETS, FOLDERS, find_pairs, find_triplets, missing_part
+from qpwcnet.sets import FOLDERS, TRIPLET_SETS, find_pairs, find_triplets, missing_part
 
 COMMAND = "qpwcnet/run.py"
 CLIPS = {  # arguments of make_synthetic.py, by the set in whose layout the clips are
@@ -34,12 +34,12 @@ CALIBRATION = [*CLIPS["chairs"], "--clips", "64", "--seed", "1"]  # clips of the
 
 def folder(data: str) -> str:
     """Of a set, in the data root."""
-    return FOLDERS[data]
+    return FOLDERS.get(data, data)
 
 
 def found(data: str, data_root: str) -> tuple[list[str], str]:
     """Names of a set's clips that are here, and what of the whole set is not; ValueError if nothing is."""
-    samples = (find_pairs if data in FLOW_SETS else find_triplets)(data_root, data, "test")
+    samples = (find_triplets if data in TRIPLET_SETS else find_pairs)(data_root, data, "test")
     return [sample.name.split("/")[0] for sample in samples], missing_part(data, samples)
 
 

@@ -4,13 +4,17 @@ Training by interpolation, without a flow, comes first: its weights are what the
 """
 
 import time
+from functools import partial
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.data import Dataset
 
 from common.ops import complexity
+from common.sets.clips import find_clips, is_clip_set
+from common.sets.mixtures import parts, samples_of
 from common.training.loop import Training
 from common.training.run_log import Means
 from common.training.sample_pictures import grid
@@ -24,10 +28,11 @@ from qpwcnet.losses import FLOW_LOSSES, epe, image_mse, l2_penalty, pwc_multisca
 from qpwcnet.model import LEVELS, Interpolator
 from qpwcnet.pictures import flow_pictures, interp_pictures
 from qpwcnet.pwcnet import PWCNet
-from qpwcnet.samples import TrainingSamples, read_sample
+from qpwcnet.samples import ClipSamples, TrainingSamples, read_sample
 from qpwcnet.schedule import learning_rate
 from qpwcnet.sets import find_pairs, find_triplets
 
+FIND = {"flow": find_pairs, "interp": find_triplets}
 SHOWN = 4  # samples whose pictures a validation saves
 
 
@@ -62,9 +67,8 @@ def train(options, config: Config) -> int:
     """Train by the command line's options and the settings; returns the exit code."""
     with Training(options, config, scalar="{key}", picture="{key}") as run:
         # What is drawn
-        find = find_pairs if config.task == "flow" else find_triplets
-        samples = TrainingSamples(find(options.data_root, config.data, "train"), config)
-        test = run.share(find(options.data_root, config.valid_data, "test"), config.valid_samples)
+        samples = samples_of(config.data, partial(training_samples, options.data_root, config), config.manual_seed)
+        test = run.share(validation_samples(options.data_root, config), config.valid_samples)
         epoch = max(1, len(samples) // config.total_batch)  # steps
         steps = config.max_steps or config.epochs * epoch
         size = run.batch_size(config.total_batch)
@@ -107,6 +111,27 @@ def train(options, config: Config) -> int:
                 run.report("valid", means, time.time() - began, where)
                 run.keep(means["psnr"] if config.task == "interp" else -means["epe"])  # the higher, the better
         return run.end()
+
+
+def training_samples(data_root: str, config: Config, data: str) -> Dataset:
+    """The samples of a set."""
+    if is_clip_set(data):
+        needed = {"least": 2, "twin": "flow"} if config.task == "flow" else {"least": 3}
+        return ClipSamples(find_clips(data_root, data, "train", **needed), config)
+    return TrainingSamples(FIND[config.task](data_root, data, "train"), config)
+
+
+def validation_samples(data_root: str, config: Config) -> list:
+    """All samples of the set that validates.
+
+    Raises:
+        ValueError: it is not there, or nobody knows its flow.
+    """
+    data = config.valid_data or parts(config.data)[0][0]
+    samples = FIND[config.task](data_root, data, "test")
+    if config.task == "flow" and samples[0].flow is None:
+        raise ValueError(f"{samples[0].first}: no flow beside it; validate on another set: --set valid_data=...")
+    return samples
 
 
 def validate(run: Training, test: list) -> dict[str, float]:

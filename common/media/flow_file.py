@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 
 from common.atomic import write_bytes
+from common.media import clip_file
 from common.media.image import file_defect
 
 FLO_MAGIC = b"PIEH"  # the float32 202021.25, little endian
@@ -16,10 +17,11 @@ _UNKNOWN_MARK = 1e10
 
 
 def read_flow(path: str | os.PathLike) -> tuple[np.ndarray, np.ndarray]:
-    """Read a .flo, .png (KITTI) or .pfm file.
+    """Read a .flo, .png (KITTI) or .pfm file, or a flow of a clip's array (`common.sets.clips`).
 
     Args:
-        path: the format is told by the suffix.
+        path: the format is told by the suffix; `<clip>_flow.npy/00000012/1` is the flow from frame 12 to the last one,
+            with /0 to the first one.
 
     Returns:
         flow: HxWx2 float32 in pixels, x to the right then y down. Values at invalid pixels are what the file stores
@@ -30,6 +32,8 @@ def read_flow(path: str | os.PathLike) -> tuple[np.ndarray, np.ndarray]:
         ValueError: missing, truncated or damaged file, or another suffix.
     """
     path = Path(path)
+    if clip_file.is_frame(path.parent):
+        return _read_array(path)
     readers = {".flo": _read_flo, ".png": _read_kitti, ".pfm": _read_pfm}
     if path.suffix.lower() not in readers:
         raise ValueError(f"cannot read flow from {path}: expected one of the suffixes {', '.join(readers)}")
@@ -64,6 +68,17 @@ def write_flow(path: str | os.PathLike, flow: np.ndarray, valid: np.ndarray | No
     if not np.isfinite(flow[mask]).all():
         raise ValueError(f"cannot write {path}: the flow holds NaN or infinite values; mark them in `valid`")
     write_bytes(path, encoders[path.suffix.lower()](path, flow, mask), sync=False)
+
+
+def _read_array(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    file, number, end = path.parent.parent, int(path.parent.name), int(path.name)
+    flows = clip_file.values(file)
+    if flows.ndim != 5 or flows.shape[1::3] != (2, 2) or max(number - len(flows), end - 2) >= 0:
+        raise ValueError(
+            f"{file}: an array of {flows.shape}; expected flows (T, 2, H, W, 2) of more than {number} frames"
+        )
+    flow = flows[number, end].astype(np.float32)
+    return flow, np.isfinite(flow).all(-1)
 
 
 def _read_flo(path: Path, data: bytes) -> tuple[np.ndarray, np.ndarray]:

@@ -134,9 +134,10 @@ class FlowProtocol:
         sets: data sets that it scores.
         metrics: of "EPE", the length of the difference of two flows in pixels; "px1", "px3", "px5", the percentage of
             pixels whose error is below 1, 3, 5 pixels; "Fl-all", the percentage whose error is above 3 pixels and above
-            5 % of the true length; "distance", EPE from the flow of another program, where the truth is unknown.
-        averaging: of EPE. "pixels": all pixels of all pairs count alike; "images": the mean over the pairs of each
-            pair's mean. Percentages are always of all pixels.
+            5 % of the true length; "distance", EPE from the flow of another program, where the truth is unknown;
+            "PSNR" (dB) and "IE" (mean absolute error in levels) of the second frame, moved back by the flow.
+        averaging: of EPE, PSNR and IE. "pixels": all pixels of all pairs count alike; "images": the mean over the pairs
+            of each pair's mean. Percentages are always of all pixels.
         resized: whether the network sees, and is scored at, the size that it was trained at.
         default: whether it is used on its data sets unasked.
     """

@@ -4,6 +4,7 @@ import re
 from contextlib import nullcontext
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -67,12 +68,13 @@ def evaluated(tmp_path, data_root, capsys, monkeypatch):
     """Evaluates the baseline, or `network`; gives the exit code, both streams, and the folder of results."""
     monkeypatch.chdir(tmp_path)
 
-    def start(*argv, network=None, root=data_root):
+    def start(*argv, network=None, root=data_root, baseline=()):
         if network:
             monkeypatch.setattr(evaluate, "load", lambda *_: (network, Path("mine.pytorch")))
-        argv = (*argv, "--mode", "m", "--data_root", root, "--device", "cpu", "-th", 2, "--baseline")
+        argv = (*argv, "--mode", "m", "--data_root", root, "--device", "cpu", "-th", 2, "--baseline", *baseline)
         code = cli.run(run.main, [str(argument) for argument in argv])
-        return code, *capsys.readouterr(), tmp_path / "logs/QPWCNet/run/m/result" / ("mine" if network else "zero")
+        name = "mine" if network else "".join(baseline) or "zero"
+        return code, *capsys.readouterr(), tmp_path / "logs/QPWCNet/run/m/result" / name
 
     return start
 
@@ -105,7 +107,8 @@ def test_every_set_has_a_protocol_and_names_differ():
     for data in sets.FLOW_SETS:
         assert len([p for p in FLOW.values() if data in p.sets and p.default]) == 1
     assert not FLOW.keys() & INTERPOLATION.keys()
-    assert [p.name for p in evaluate.chosen_protocols(None, Config(data="ytvos"))] == ["ifrnet", "mmediting"]
+    assert [p.name for p in evaluate.chosen_protocols(None, Config(data="ytvos"), [])] == ["ifrnet", "mmediting"]
+    assert [p.name for p in evaluate.chosen_protocols(None, Config(data="real"), [])] == ["ifrnet", "mmediting"]
 
 
 def test_a_flow_by_formula():
@@ -120,6 +123,57 @@ def test_a_flow_by_formula():
     found = score_flow(FLOW["sintel"], prediction, truth, known)
     assert found == pytest.approx({"EPE": 11.5 / 5, "px1": 20, "px3": 60, "px5": 80, "Fl-all": 20})
     assert score_flow(FLOW["flow_pair"], prediction, truth, known) == pytest.approx({"distance": 11.5 / 5})
+
+
+def test_a_frame_moved_back_by_a_flow():
+    """By the right flow it is the first frame; what leaves the frame does not count."""
+    wide = np.random.default_rng(0).random((1, 12, 20, 3), np.float32)
+    prv, nxt = (torch.from_numpy(wide[0, :, start : start + 16]).permute(2, 0, 1) for start in (3, 0))
+    item = evaluate.Item(0, prv, nxt, None, np.ones((12, 16), bool))  # what is at x is at x + 3 then
+    flow = np.zeros((12, 16, 2), np.float32)
+    still = evaluate.score_warp(FLOW["warp"], flow, item)
+    assert still["IE"] == pytest.approx(255 * (prv - nxt).abs().mean().item(), rel=1e-5)
+    assert still["PSNR"] == pytest.approx(psnr(nxt.numpy(), prv.numpy(), peak=1))
+    flow[..., 0] = 3
+    assert evaluate.score_warp(FLOW["warp"], flow, item)["IE"] < 1e-4
+    with pytest.raises(ValueError, match="the flow leaves the frame everywhere"):
+        evaluate.score_warp(FLOW["warp"], flow + 20, item)
+
+
+@pytest.fixture
+def clip_sets(tmp_path):
+    """A set of a clip that moves by (2, 1) pixels a frame, with its flow and without."""
+    noise = np.random.default_rng(0).integers(0, 256, (80, 100, 3), np.uint8)
+    noise = cv2.normalize(cv2.GaussianBlur(noise, (0, 0), 2), None, 0, 255, cv2.NORM_MINMAX)
+    frames = np.stack([noise[8 - t : 56 - t, 16 - 2 * t : 80 - 2 * t] for t in range(5)])
+    flows = np.stack([[np.full((48, 64, 2), (2 * n, n)) for n in (-t, 4 - t)] for t in range(5)])
+    for name in ("drawn", "clips_mine"):
+        (tmp_path / "sets" / name / "test").mkdir(parents=True)
+        np.save(tmp_path / "sets" / name / "test/a.npy", frames)
+    np.save(tmp_path / "sets/drawn/test/a_flow.npy", flows.astype(np.float16))
+    return tmp_path / "sets"
+
+
+def test_clips_and_flow_without_weights(evaluated, clip_sets):
+    code, out, _, folder = evaluated("--data", "drawn", "-ss", root=clip_sets)
+    assert code == 0
+    assert values(out, "clips")["EPE"] == pytest.approx((4 + 2 + 2) * 5**0.5 / 3, abs=1e-4)
+    names = {path.relative_to(folder).as_posix().partition("/flow/")[2] for path in folder.glob("**/*.flo")}
+    assert names == {"a/0000_1.flo", "a/0002_0.flo", "a/0002_1.flo"}
+    for name in ("dis", "farneback"):
+        out = evaluated("--data", "drawn", root=clip_sets, baseline=(name,))[1]
+        assert values(out, "clips")["EPE"] < 4  # zero flow has 6
+        assert f"[TOTAL {name}|drawn]" in out
+
+
+def test_clips_of_unknown_flow_tell_how_well_frames_are_moved_back(evaluated, clip_sets):
+    still = values(evaluated("--data", "clips_mine", root=clip_sets)[1], "warp")
+    moved = values(evaluated("--data", "clips_mine", "-ss", root=clip_sets, baseline=("dis",))[1], "warp")
+    assert moved["PSNR"] > still["PSNR"] + 6
+    assert moved["IE"] < still["IE"] / 2
+    code, _, error, _ = evaluated("--data", "clips_mine", "--protocol", "clips", root=clip_sets)
+    assert code == 2
+    assert "--protocol clips does not score clips_mine: expected warp" in error
 
 
 def test_sums_of_flows_are_the_means_of_all_their_pixels():
@@ -376,5 +430,4 @@ def test_published_row_beside_the_means():
     name = evaluate.row_name(Path("ckpt/network-chairs-things.pytorch"), Config())
     line = score_frames.published("qpwcnet", name, "kitti15", "kitti15", {"EPE": 10.5, "Fl-all": 33.0})
     assert line == "published: EPE 10.35 Fl-all 33.67 (paper), delta +0.15 / -0.67"
-    assert evaluate.row_name(None, PRESETS["flow"]) == "zero"
     assert evaluate.row_name(Path("001_00003.pytorch"), Config(config="flow_tiny")) == "flow_tiny"

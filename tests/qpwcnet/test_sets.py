@@ -306,3 +306,37 @@ def test_real_pair(real_data):
     first, _, flow, valid = read_pair(pair)
     assert first.shape[:2] == flow.shape[:2] == valid.shape
     assert valid.all()
+
+
+# Clips
+
+
+@pytest.fixture
+def clips(tmp_path):
+    for name, lengths in (("drawn", (5, 2)), ("real", (4,))):
+        (tmp_path / name / "test").mkdir(parents=True)
+        for k, length in enumerate(lengths):
+            np.save(tmp_path / f"{name}/test/{k}.npy", np.full((length, *SIZE, 3), k, np.uint8))
+            if name == "drawn":
+                np.save(tmp_path / f"{name}/test/{k}_flow.npy", np.ones((length, 2, *SIZE, 2), np.float16))
+    return tmp_path
+
+
+def test_pairs_of_clips_are_a_fixed_list(clips):
+    found = find_pairs(clips, "drawn", "test")
+    assert [pair.name for pair in found] == ["0/0000_1", "0/0002_0", "0/0002_1", "1/0000_1"]
+    first, second, flow, known = read_pair(found[3])
+    assert (first == 1).all()
+    assert second.shape == (*SIZE, 3)
+    assert (flow == 1).all()
+    assert known.all()
+    pairs = find_pairs(clips, "real", "test")
+    assert [(pair.name, pair.first.name, pair.second.name, pair.flow) for pair in pairs] == [
+        (f"0/000{n}", f"0000000{n}", f"0000000{n + 1}", None) for n in range(3)
+    ]
+
+
+def test_every_second_frame_of_a_clip_is_a_middle(clips):
+    assert [triplet.name for triplet in find_triplets(clips, "drawn", "test")] == ["0/0001", "0/0003"]
+    (triplet,) = find_triplets(clips, "real", "test")
+    assert [path.name for path in triplet.frames] == ["00000000", "00000001", "00000002"]

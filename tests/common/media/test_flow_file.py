@@ -37,6 +37,19 @@ def test_unknown_flow(tmp_path, flow, suffix):
     assert (flow_to_image(again if suffix == "flo" else np.where(valid[..., None], again, np.nan))[~known] == 0).all()
 
 
+def test_a_flow_of_an_array_of_flows(tmp_path, flow):
+    flows = np.stack([np.stack((flow, -flow)), np.stack((2 * flow, 3 * flow))]).astype(np.float16)
+    flows[1, 1, 2, 4] = np.nan
+    np.save(tmp_path / "a_flow.npy", flows)
+    found, valid = read_flow(tmp_path / "a_flow.npy/00000001/1")
+    assert found.dtype == np.float32
+    assert np.array_equal(found, flows[1, 1].astype(np.float32), equal_nan=True)
+    assert np.argwhere(~valid).tolist() == [[2, 4]]
+    for path in ("00000002/0", "00000000/2"):
+        with pytest.raises(ValueError, match=r"a_flow.npy: an array of \(2, 2, 6, 9, 2\); expected flows"):
+            read_flow(tmp_path / "a_flow.npy" / path)
+
+
 def test_write_flow_refuses(tmp_path, flow):
     far = flow.copy()
     far[0, 0, 0] = 512
