@@ -19,7 +19,8 @@ FEW = 4  # still frames in a row that are doubled ones, as of film shown at anot
 JUMP = 25.0  # grey levels of mean brightness from one frame to the next
 FLASH = 2  # frames
 SPANS = (12, 24)  # frames over which a dissolve is looked for
-BLEND = 0.4  # of the difference of two frames; real motion leaves 0.45 and more, dissolves of 4 to 22 frames up to 0.35
+BLEND = 0.4  # of the difference of two frames; real motion leaves 0.45 and more, dissolves of 4 to 22 frames less
+FADED = 0.5  # share of the contrast of one end that the other has at least; a fade leaves less
 
 
 @dataclass(frozen=True)
@@ -38,17 +39,22 @@ class _Frame:
     small: np.ndarray  # 36x64 grey
 
     @property
+    def contrast(self) -> float:
+        return float(np.abs(self.small - self.small.mean()).mean())
+
+    @property
     def is_flat(self) -> bool:
-        return bool(np.abs(self.small - self.small.mean()).mean() < FLAT)
+        return self.contrast < FLAT
 
 
 def cut(images: Iterable[np.ndarray]) -> Iterator[Piece]:
     """The clips of a video, 9 to 64 frames each, none over a cut; shorter pieces are left out.
 
     A clip ends at a cut (`scene_cuts`), at a frame without a picture (as between a fade out and a fade in), at a
-    dissolve, whose frames are dropped, and at a still. It does not end at a fade, since that is told by contrast and brightness alone; at
-    one or two frames, brighter or quite different, after which the shot goes on (a flash: they are dropped); or at a
-    few doubled frames, which are dropped. Doubled is a frame in which no block of 8x8 pixels has changed by 4.5 levels.
+    dissolve, whose frames are dropped, and at a still. It does not end at a fade, which changes contrast and brightness
+    alone; at one or two frames, brighter or quite different, after which the shot goes on (a flash: they are dropped);
+    or at a few doubled frames, which are dropped. Doubled is a frame in which no block of 8x8 pixels has changed by
+    4.5 levels.
 
     Args:
         images: HxWx3 uint8 of one size, already made small.
@@ -114,13 +120,14 @@ def _strange(last, frame):
 
 
 def _dissolve(piece, frame):
-    """Over how many frames one shot has turned into another here; 0: it has not."""
+    """Over how many frames one shot has turned into another here, each pixel on a straight way; 0: it has not."""
     for span in SPANS:
         if len(piece) >= span:
             first, middle = piece[-span], piece[-span // 2]
-            way = np.abs(frame.small - first.small).mean()
-            off = np.abs(middle.small - (first.small + frame.small) / 2).mean()
-            if off < BLEND * way and is_cut(first.image, frame.image):
+            low, high = sorted((first.contrast, frame.contrast))
+            start, half, end = (seen.small - seen.small.mean() for seen in (first, middle, frame))
+            way, off = np.abs(end - start).mean(), np.abs(half - (start + end) / 2).mean()
+            if low > FADED * high and off < BLEND * way and is_cut(first.image, frame.image):
                 return span
     return 0
 
