@@ -64,7 +64,11 @@ def main(argv: list[str]) -> int:
                 return 128 + stop.signal
     if options.check and code in (0, 1):
         found = clip_files.faults(options.root)
-        print(*found, f"{options.root}: " + (f"{len(found)} faults" if found else "no fault"), sep="\n")
+        print(
+            *found,
+            f"{options.root}: " + (f"{len(found)} fault{'s' * (len(found) > 1)}" if found else "no fault"),
+            sep="\n",
+        )
         return 1 if found else code
     return code
 

@@ -172,10 +172,15 @@ class VideoReader(_Reader):
                 time = self._time(frame.pts, count, time)
                 yield image, time
                 count += 1
-            if count < 0.9 * stream.frames:  # an edit list may hide some on purpose
-                self.damage = f"only {count} of {stream.frames} frames could be read"
+            if count < 0.9 * (stream.frames or self._told(container, time, count)):  # an edit list may hide a few
+                self.damage = f"it ends after {count} frames, and is longer by what it tells"
             if count < stream.frames:
                 log.warning("%s: only %d of %d frames could be read; is it complete?", self.path, count, stream.frames)
+
+    def _told(self, container, last: Fraction, count: int) -> float:
+        """How many frames there would be at the pace of those that were read, up to the end that the file tells."""
+        seconds = last + 1 / self.frame_rate
+        return count * max(1.0, (container.duration or 0) / av.time_base / seconds)
 
     def _time(self, ticks: int | None, count: int, previous: Fraction | None) -> Fraction:
         if ticks is None:
