@@ -25,11 +25,12 @@ from common.scoring.evaluation import Evaluation
 from common.scoring.protocols import INTERPOLATION, InterpolationProtocol
 from common.scoring.score_frames import SMALLEST, ahead, text
 from common.scoring.score_frames import score_between as score
+from common.sets.clips import clip_set
 from common.training import distributed
 from ifrnet.checkpoints import load
 from ifrnet.config import PRESETS, Config
 from ifrnet.model import TOGETHER, IFRNet, multiple_of
-from ifrnet.sets import SNU_FILM, VIDEOS, Sample, find_samples, missing_part
+from ifrnet.sets import CLIPS, SNU_FILM, VIDEOS, Sample, find_samples, missing_part
 
 CANVAS = (480, 640)  # of the Middlebury protocol, rows and columns
 ERROR_GAIN = 4  # of the pictures of errors: white is 64 levels or more
@@ -253,13 +254,13 @@ def _row_name(path: Path | None, options, config: Config, network: IFRNet | None
 
 
 def score_lines(protocol: InterpolationProtocol, scores: list[FrameScore], samples: list[Sample], data: str):
-    """A line a frame: sample, file, metrics; behind each video of the 8x sets its mean."""
+    """A line a frame: sample, file, metrics; behind each video of the 8x sets and each clip its mean."""
     lines = []
     for video, own in groupby(scores, key=lambda score: samples[score.sample].name.split("/")[0]):
         group = list(own)
         for item in group:
             sample = samples[item.sample]
             lines.append(f"{sample.name} {sample.frames[item.frame].name} {text(item.values)}")
-        if data in VIDEOS:
+        if data in VIDEOS or clip_set(data, CLIPS)[0]:
             lines.append(f"[MEAN {video}] {text(mean_score(protocol, group))} {len(group)} frames")
     return lines
