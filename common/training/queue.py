@@ -259,7 +259,7 @@ def prepare(data_root: Path, source: str | None) -> None:
     python, scripts = sys.executable, ROOT / "datasets"
     photos = data_root / "free/photos"
     commands = {
-        "free": [scripts / "prepare_free.py", "--blur", *(["--source", source] if source else [])],
+        "free": [scripts / "prepare_free.py", "--blur", *(["--source", source] if source else ["--fetch"])],
         "drawn": [
             scripts / "make_synthetic.py", "--layout", "drawn", "--textures", photos, "--textures_share", "0.7",
             "--clips", "900", "--test_clips", "24", "--frames", "5", "--size", "256x192", "--blur",
