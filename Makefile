@@ -2,7 +2,7 @@
 PYTHON ?= python3
 PY = .venv/bin/python
 
-.PHONY: help setup test test-kernels reproduce-tables record-tables bench data lint tables tables-check
+.PHONY: help setup test test-kernels reproduce-tables record-tables train-free bench data lint tables tables-check
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:[^#]*## */|/' | awk -F'|' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -32,6 +32,9 @@ tables: .venv/.done  ## write the tables of the READMEs from the csv files
 
 tables-check: .venv/.done  ## fail if a README's table differs from its csv file
 	$(PY) -m common.tables check
+
+train-free: .venv/.done  ## train the networks in the box, in turns; ARGS="--only ifrnet --hours 2"
+	$(PY) -m common.training.queue $(ARGS)
 
 bench: .venv/.done  ## parameters, GMAC, speed against the convolutions alone, memory
 	$(PY) -m common.bench

@@ -32,22 +32,8 @@ def clips_of(name: str, splits: tuple[str, ...], options: argparse.Namespace) ->
     frames = LAYOUTS[name].frames or options.frames or LAYOUTS[name].usual
     counts = {"train": options.clips, "test": options.test_clips}
     numbers = [(split, number) for split in splits for number in range(counts[split])]
-    return [
-        Clip(
-            name,
-            split,
-            number,
-            position,
-            frames,
-            options.height,
-            options.width,
-            options.seed,
-            options.pace,
-            options.photographs,
-            options.blur,
-        )
-        for position, (split, number) in enumerate(numbers)
-    ]
+    world = (options.height, options.width, options.seed, options.pace, options.photographs, options.blur)
+    return [Clip(name, split, number, position, frames, *world) for position, (split, number) in enumerate(numbers)]
 
 
 def marker_of(clips: list[Clip], splits: tuple[str, ...]) -> dict:

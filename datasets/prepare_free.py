@@ -12,6 +12,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from urllib.parse import quote
 
 if not __package__:
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
@@ -89,7 +90,7 @@ def make(lines: list[dict[str, str]], options) -> int:
             print(f"{root}: stopped, {left} left; the same command goes on")
             return 128 + stop.signal
     missing = sum(bool(fault) for _, fault in done)
-    print(f"{root}: {len(rows)} clips" + (f"; {missing} originals missing" if missing else ""))
+    print(f"{root}: {len(rows)} clips" + (f"; {missing} files missing" if missing else ""))
     return 1 if missing else 0
 
 
@@ -156,7 +157,8 @@ def fetched(lines: list[dict[str, str]], options) -> Iterator[dict[str, str]]:
     if not path.is_file():
         if kind != "github":
             raise ValueError(f"{repository} ({kind}) has no direct address: put its {lines[0]['path']} at {path}")
-        fetch([f"{options.mirror}/{repository}/{lines[0]['version']}/{lines[0]['path']}"], path)
+        address = f"{options.mirror}/{repository}/{lines[0]['version']}/{quote(lines[0]['path'])}"
+        fetch([address], path)
     if is_photo(lines[0]):
         for line in lines:
             write_image(options.root / line["file"], reduced(read_image(path), line))
@@ -203,8 +205,8 @@ def check(lines: list[dict[str, str]], root: Path) -> int:
                 found.append(str(error))
         elif Path(line["file"]).stem not in kept:
             found.append(f"{root / clip_files.MANIFEST}: {Path(line['file']).stem} is missing")
-    print(*found, sep="\n", end="\n" * bool(found))
-    print(f"{root}: " + (f"{len(found)} faults" if found else f"complete: {len(kept)} clips, every file readable"))
+    whole = f"complete: {len(kept)} clips, every file readable"
+    print(*found, f"{root}: {len(found)} fault{'s' * (len(found) > 1)}" if found else f"{root}: {whole}", sep="\n")
     return 1 if found else 0
 
 

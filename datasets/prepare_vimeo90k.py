@@ -29,7 +29,7 @@ from tqdm import tqdm
 from common import cli
 from common.checkpoints import checkpoint_file
 from common.cli import UsageError
-from common.degrade.by_name import NOISE, VERSION
+from common.degrade.by_name import DRAWN, VERSION
 from common.media.flow_file import FLO_MAGIC, write_flow
 from common.ops.liteflownet import LiteFlowNet, estimate_flow
 from common.sets.resumable_jobs import claim, run_jobs
@@ -290,7 +290,7 @@ def write_degraded(folder: Path, vimeo: VimeoSet, options) -> int:
     seed = SEED if options.seed is None else options.seed
     clips = clips_of(folder, vimeo, vimeo.clips if options.split in (None, "both") else [options.split])
     for name in options.degrade:
-        made_by = {"degradation": name, "version": VERSION} | ({"seed": seed} if name in NOISE else {})
+        made_by = {"degradation": name, "version": VERSION} | ({"seed": seed} if name in DRAWN else {})
         unknown = "files of unknown origin, without degraded.json: move it away to write it again"
         claim(folder / "degraded" / name / "degraded.json", made_by, "frames", unknown)
     with StopRequest() as stop:

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from common.checkpoints import checkpoint_file
 from common.checkpoints.run_checkpoints import find_weights
 from common.ops.liteflownet import LiteFlowNet
+from ifrnet.classical import Classical
 from ifrnet.config import PRESETS
 from ifrnet.model import SIZES, IFRNet
 
@@ -95,17 +96,17 @@ def write(network: nn.Module, layout: str) -> dict:
     return {"meta": {}, "state_dict": {f"generator.{name}": tensor for name, tensor in state.items()}}
 
 
-def load(options, config, device: torch.device) -> tuple[IFRNet | None, Path | None]:
+def load(options, config, device: torch.device) -> tuple[IFRNet | Classical | None, Path | None]:
     """The network that the options ask for, on the device and ready to run, and its checkpoint's path.
 
-    Both are None under `--blend`. The file tells the size of the network; one that `--config` or `--network` names
-    must agree.
+    Both are None under `--blend`, and the path under `--dis`. The file tells the size of the network; one that
+    `--config` or `--network` names must agree.
 
     Raises:
         ValueError: there is no such checkpoint, or it is of another size.
     """
-    if options.blend:
-        return None, None
+    if options.blend or options.dis:
+        return (Classical() if options.dis else None), None
     path = find_weights(options, config, "ifrnet")
     size = config.network if options.config or hasattr(options, "network") else None
     network = load_network(path, size).to(device)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from common import cli, settings
+from common.checkpoints import box
 from common.media import frame_rate
 from common.scoring.protocols import INTERPOLATION
 from common.sets import mixtures
@@ -20,7 +21,8 @@ LARGE = ("gopro", "adobe240")  # scored with weights of GoPro, which know other 
 CHOICES = {"network": SIZES, "amp": ("off", "bf16", "fp16")}
 LEAST = dict.fromkeys((
     "total_batch", "crop", "epochs", "valid_every_epoch", "write_log_every_step", "save_every_step", "max_ckpt_num",
-), 1) | {"batch_size": 0, "max_steps": 0, "thread_num": -1, "max_distance": 2, "warmup": 0}  # fmt: skip
+), 1) | {"batch_size": 0, "max_steps": 0, "thread_num": -1, "max_distance": 2, "warmup": 0, "valid_samples": 0,
+    "believe_labels": 0}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -37,11 +39,13 @@ class Config:
     save_sample: bool = False  # sample pictures
 
     distill: bool = True  # flow distillation; needs labels beside the frames
+    believe_labels: int = 0  # steps in which labels count in full, however far the flows are from them
     total_batch: int = 24  # samples a step over all processes; the published batch
     batch_size: int = 0  # per process; 0: total_batch divided by the processes
     thread_num: int = -1  # loader workers; -1: as many as there are cores, at most 16
     crop: int = 224  # side of the random crop, pixels
     max_distance: int = 8  # of the inputs, frames, in clips without flow
+    reduce: float = 0.0  # chance that a clip is reduced to half its size before its crop
     augment_large: float = 0.1  # chance that a sample is enlarged twice before its crop
 
     epochs: int = 300  # of total_batch samples a step; so the number of steps depends on the data alone,
@@ -54,6 +58,7 @@ class Config:
     compile: bool = False
 
     valid_every_epoch: int = 1
+    valid_samples: int = 0  # spread over the test set; 0: all
     write_log_every_step: int = 100
     save_every_step: int = 500  # the newest state, between checkpoints
     max_ckpt_num: int = 20  # checkpoints kept, best first
@@ -82,6 +87,13 @@ TINY = {
     "network": "IFRNet_tiny", "total_batch": 8, "crop": 64, "max_steps": 1000, "learning_rate": 1e-3,
     "valid_every_epoch": 5, "write_log_every_step": 20, "augment_large": 0.0, "thread_num": 1,
 }  # fmt: skip
+# Ours, in the box: sized for a laptop, trained on real clips and on photographs that move.
+FREE = {
+    "network": "IFRNet_free", "data": "drawn,free", "valid_data": "real", "total_batch": 8, "crop": 96,
+    "max_steps": 7000, "learning_rate": 1e-3, "learning_rate_end": 1e-5, "warmup": 100, "believe_labels": 3000,
+    "ema": 0.999, "valid_every_epoch": 12, "valid_samples": 24, "write_log_every_step": 20, "save_every_step": 100,
+    "augment_large": 0.1, "reduce": 0.5, "thread_num": 0,
+}  # fmt: skip
 PRESETS = {
     "IFRNet_Vimeo90K": Config(),
     "IFRNet_L_Vimeo90K": Config(network="IFRNet_L"),
@@ -90,6 +102,7 @@ PRESETS = {
     "IFRNet_L_GoPro": Config(network="IFRNet_L", **GOPRO),
     "IFRNet_S_GoPro": Config(network="IFRNet_S", **GOPRO),
     "IFRNet_tiny": Config(**TINY),
+    "IFRNet_free": Config(**FREE),
 }
 preset = partial(settings.preset, PRESETS)  # the settings of a name
 
@@ -104,6 +117,7 @@ def build_parser() -> cli.Parser:
     add("--network", default=keep, choices=SIZES, help="size of the network")
     add("--protocol", nargs="+", choices=INTERPOLATION, help="how to score; all that the data set has if not given")
     add("--blend", action="store_true", help="score or write the mean of the two frames, without a network")
+    add("--dis", action="store_true", help="score or write what DIS flow from both sides makes, without a network")
     add("--export", choices=("onnx",), help="write the network to --output, such as ifrnet.onnx")
     add("--export_size", metavar="WxH", help="fixed size of the exported network; else any multiples of 16")
     group = parser.add_argument_group("your own video")
@@ -124,10 +138,13 @@ def parse(argv: list[str]) -> tuple[argparse.Namespace, Config]:
     options = build_parser().parse_args(argv)
     any_time = options.fps if options.multi is None else options.multi > 2
     many = any_time or getattr(options, "data", None) in LARGE
+    usual = "IFRNet_GoPro" if many else "IFRNet_Vimeo90K"
+    if not (options.blend or options.dis):
+        box.choose(options, "ifrnet", usual)
     if options.mode is None:
-        options.mode = options.config or ("IFRNet_GoPro" if many else "IFRNet_Vimeo90K")
+        options.mode = options.config or usual
     of_mode = options.mode if options.mode in PRESETS else ""
-    otherwise = of_mode or ("IFRNet_Vimeo90K" if options.ckpt_abs_name or options.blend else "")
+    otherwise = of_mode or ("IFRNet_Vimeo90K" if options.ckpt_abs_name or options.blend or options.dis else "")
     config = settings.choose(Config, options, preset, PRESETS, otherwise)
     config = settings.settle(config, options)
     _check(options, config)
@@ -137,6 +154,7 @@ def parse(argv: list[str]) -> tuple[argparse.Namespace, Config]:
 def _check(options: argparse.Namespace, config: Config) -> None:
     """Refuse flags that contradict each other."""
     cli.check_run_options(options, baseline="blend")
+    cli.check_run_options(options, baseline="dis")
     if bool(options.output) != bool(options.input or options.export):
         raise cli.UsageError("--output goes with --input and with --export, and they need it")
     mixtures.check_use(config.data, options.is_train, SETS, TRAINING_SETS)

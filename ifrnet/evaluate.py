@@ -25,11 +25,12 @@ from common.scoring.evaluation import Evaluation
 from common.scoring.protocols import INTERPOLATION, InterpolationProtocol
 from common.scoring.score_frames import SMALLEST, ahead, text
 from common.scoring.score_frames import score_between as score
+from common.sets.clips import clip_set
 from common.training import distributed
 from ifrnet.checkpoints import load
 from ifrnet.config import PRESETS, Config
 from ifrnet.model import TOGETHER, IFRNet, multiple_of
-from ifrnet.sets import SNU_FILM, VIDEOS, Sample, find_samples, missing_part
+from ifrnet.sets import CLIPS, SNU_FILM, VIDEOS, Sample, find_samples, missing_part
 
 CANVAS = (480, 640)  # of the Middlebury protocol, rows and columns
 ERROR_GAIN = 4  # of the pictures of errors: white is 64 levels or more
@@ -216,9 +217,10 @@ def _evaluate_set(network, path: Path | None, data: str, options, config: Config
         protocols = [INTERPOLATION[name] for name in dict.fromkeys(options.protocol)]
     else:
         protocols = [protocol for protocol in INTERPOLATION.values() if data in protocol.sets and protocol.default]
-    if network and network.ignores_time and samples[0].times != (0.5,) and processes.is_main:
+        protocols = protocols or [INTERPOLATION["ifrnet"]]  # of clips
+    if path and network.ignores_time and samples[0].times != (0.5,) and processes.is_main:
         print(f"{path}: these weights ignore t, every result is that of t = 1/2; use ones of GoPro", file=sys.stderr)
-    evaluation = Evaluation(options, config, path.stem if path else "blend", processes, data)
+    evaluation = Evaluation(options, config, _name(path, options), processes, data)
 
     def compute() -> dict[str, list[FrameScore]]:
         scores = {}
@@ -229,7 +231,7 @@ def _evaluate_set(network, path: Path | None, data: str, options, config: Config
         return scores
 
     found = evaluation.gather(compute)
-    row, part = _row_name(network, path, config), missing_part(data, samples)
+    row, part = _row_name(path, options, config, network), missing_part(data, samples)
     for protocol in protocols:
         joined = sorted(found[protocol.name])
         values, means = [score.values for score in joined], mean_score(protocol, joined)
@@ -238,22 +240,27 @@ def _evaluate_set(network, path: Path | None, data: str, options, config: Config
     evaluation.end(" and pictures" if config.save_sample else "")
 
 
-def _row_name(network: IFRNet | None, path: Path | None, config: Config) -> str:
+def _name(path: Path | None, options) -> str:
+    """What is scored."""
+    return path.stem if path else "dis" if options.dis else "blend"
+
+
+def _row_name(path: Path | None, options, config: Config, network: IFRNet | None) -> str:
     """What results.csv calls these weights in its column `config`."""
-    if network is None:
-        return "blend"
+    if path is None:
+        return _name(path, options)
     name = path.stem if path.stem in PRESETS else config.config
     return name if name in PRESETS and PRESETS[name].network == network.size else ""
 
 
 def score_lines(protocol: InterpolationProtocol, scores: list[FrameScore], samples: list[Sample], data: str):
-    """A line a frame: sample, file, metrics; behind each video of the 8x sets its mean."""
+    """A line a frame: sample, file, metrics; behind each video of the 8x sets and each clip its mean."""
     lines = []
     for video, own in groupby(scores, key=lambda score: samples[score.sample].name.split("/")[0]):
         group = list(own)
         for item in group:
             sample = samples[item.sample]
             lines.append(f"{sample.name} {sample.frames[item.frame].name} {text(item.values)}")
-        if data in VIDEOS:
+        if data in VIDEOS or clip_set(data, CLIPS)[0]:
             lines.append(f"[MEAN {video}] {text(mean_score(protocol, group))} {len(group)} frames")
     return lines

@@ -10,6 +10,8 @@ from ifrnet.model import resize
 
 GEOMETRY_WEIGHT = 0.01
 DISTILLATION_WEIGHT = 0.01
+BELIEF = 0.5  # weight of a label that is believed
+BELIEVED_WEIGHT = 0.05
 BETA = 0.3  # how fast the teacher loses its say where the finest flow disagrees with it
 
 
@@ -111,7 +113,12 @@ def distillation(flow: Tensor, label: Tensor, weight: Tensor) -> Tensor:
 
 
 def training_losses(
-    outputs: dict[str, Tensor], target: Tensor, features: list[Tensor], labels: Tensor | None
+    outputs: dict[str, Tensor],
+    target: Tensor,
+    features: list[Tensor],
+    labels: Tensor | None,
+    *,
+    believed: bool = False,
 ) -> dict[str, Tensor]:
     """The three weighted losses; their sum is minimised.
 
@@ -121,6 +128,8 @@ def training_losses(
         features: of the encoder for the true frame less the pair's mean, levels 1 to 4.
         labels: (B, 4, H, W) the teacher's flows from t to frame 0 and to frame 1 in pixels, or None for no
             distillation.
+        believed: every label counts in full, however far the flows are from it; else as `robust_weight` says, under
+            which labels say nothing to flows that are still far away.
 
     Returns:
         Scalars `loss_rec`, `loss_geo`, `loss_dis`.
@@ -133,7 +142,9 @@ def training_losses(
     dis = 0
     for name, label in zip(("flow0", "flow1"), labels.split(2, 1), strict=True):
         weight = robust_weight(outputs[f"{name}_1"].detach(), label)
+        weight = torch.full_like(weight, BELIEF) if believed else weight
         for level in (2, 3, 4):
             factor = 2 ** (level - 1)
             dis = dis + distillation(factor * resize(outputs[f"{name}_{level}"], factor), label, weight)
-    return {"loss_rec": rec, "loss_geo": geo, "loss_dis": DISTILLATION_WEIGHT * dis}
+    weight = BELIEVED_WEIGHT if believed else DISTILLATION_WEIGHT
+    return {"loss_rec": rec, "loss_geo": geo, "loss_dis": weight * dis}

@@ -38,6 +38,7 @@ SIZES = {
     "IFRNet": Size((32, 48, 72, 96), 32),
     "IFRNet_L": Size((64, 96, 144, 192), 64, kernel=7),
     "IFRNet_S": Size((24, 36, 54, 72), 24),
+    "IFRNet_free": Size((16, 24, 36, 48), 16),  # ours, sized for a laptop; not in the paper
     "IFRNet_tiny": Size((12, 18, 24, 32), 12),  # ours, for trainings of minutes; not in the paper
 }
 

@@ -41,6 +41,15 @@ def enlarge(frames: Frames, flow: Flow) -> tuple[Frames, Flow]:
     return frames, None if flow is None else 2 * cv2.resize(flow, None, fx=2, fy=2, interpolation=cv2.INTER_LINEAR)
 
 
+def reduce(frames: Frames, flow: Flow) -> tuple[Frames, Flow]:
+    """Half as large, by means of four pixels."""
+    frames, flows = (
+        [cv2.resize(x, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA) for x in part]
+        for part in (frames, [] if flow is None else [flow])
+    )
+    return frames, flows[0] / 2 if flows else None
+
+
 def crop(frames: Frames, flow: Flow, top: int, left: int, height: int, width: int) -> tuple[Frames, Flow]:
     """A part of every frame."""
     part = (slice(top, top + height), slice(left, left + width))
@@ -176,10 +185,10 @@ class ClipSamples(Dataset):
         frames = read_clip([clip.frames[number] for number in (first, between, last)])
         if min(frames[0].shape[:2]) < config.crop:
             raise ValueError(f"{clip.frames[0]}: smaller than the crop of {config.crop}; use a smaller --set crop")
-        flow = None
-        if config.distill and clip.flow:
-            flow = np.concatenate(clip.flows(between), 2)
-        elif config.distill:
+        flow = np.concatenate(clip.flows(between), 2) if config.distill and clip.flow else None
+        if dice.coin(config.reduce) and min(frames[0].shape[:2]) >= 2 * config.crop:
+            frames, flow = reduce(frames, flow)
+        if config.distill and flow is None:
             frames, flow = label(frames, config.crop, dice)
         frames, flow = augment(frames, flow, dice, config.crop, config.crop, config.augment_large)
         return to_batch(frames, [(between - first) / (last - first)], flow)

@@ -5,12 +5,14 @@ metrics move it by about that digit again: 0.01 dB, 0.0002 of SSIM (0.0006 where
 IE. Rows have none where the published test set or its crops are not known, so that only the difference can be shown.
 """
 
+from common.sets.clips import clip_set
+from ifrnet.sets import CLIPS as SUFFIXES
 from ifrnet.sets import FOLDERS, find_samples, missing_part
 
 COMMAND = "ifrnet/run.py"
 PLACE = "synthetic"
 CLIPS = {"vimeo90k": "--layout vimeo_triplet --clips 160 --test_clips 16 --size 192x128".split()}
-PICTURED = ("middlebury",)
+PICTURED = ("middlebury", "real")
 PICTURES = {
     "two frames blended": "**/1_overlay.png", "result": "**/1_prediction.png", "truth": "**/1_truth.png",
     "error x4": "**/1_error.png",
@@ -19,7 +21,7 @@ PICTURES = {
 
 def folder(data: str) -> str:
     """Of a set, in the data root."""
-    return FOLDERS[data]
+    return clip_set(data, SUFFIXES)[0] or FOLDERS[data]
 
 
 def found(data: str, data_root: str) -> tuple[list[str], str]:
@@ -35,7 +37,7 @@ def stands_for(preset: str) -> str:
 
 def baseline(preset: str) -> list[str]:
     """Arguments of a row without weights."""
-    return ["--blend", "--mode", "blend"]
+    return [f"--{preset}", "--mode", preset]
 
 
 def trained(preset: str) -> list[str]:

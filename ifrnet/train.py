@@ -31,6 +31,8 @@ MODEL = Path(__file__).with_name("model.py")
 class Objective(nn.Module):
     """The network with its losses, so that gradients of several processes meet in one forward pass."""
 
+    believes = False  # that labels are right, see `training_losses`
+
     def __init__(self, network: IFRNet):
         super().__init__()
         self.network = network
@@ -46,7 +48,7 @@ class Objective(nn.Module):
         features = [x.float() for x in features]
         outputs |= {name: outputs[name].float() for name in ("feat1", "feat2", "feat3")}
         with torch.autocast(target.device.type, enabled=False):
-            losses = training_losses(outputs, target, features, labels)
+            losses = training_losses(outputs, target, features, labels, believed=self.believes)
         return {"total": sum(losses.values())} | losses, outputs
 
 
@@ -56,7 +58,9 @@ def train(options, config: Config) -> int:
         # What is drawn
         samples = samples_of(config.data, partial(training_samples, options.data_root, config), config.manual_seed)
         valid_data = config.valid_data or parts(config.data)[0][0]
-        test = TestSamples(run.share(find_samples(options.data_root, valid_data, "test")), config.distill)
+        test = TestSamples(
+            run.share(find_samples(options.data_root, valid_data, "test"), config.valid_samples), config.distill
+        )
         epoch = max(1, len(samples) // config.total_batch)  # steps
         steps = config.max_steps or config.epochs * epoch
         size = run.batch_size(config.total_batch)
@@ -80,6 +84,7 @@ def train(options, config: Config) -> int:
         run.describe(f"{len(samples)} samples, {epoch} steps an epoch, {steps} steps", macs, MODEL, size)
 
         for batch in run.steps(samples, size, steps):
+            objective.believes = run.step < config.believe_labels
             losses, outputs = run.forward(batch)
             run.update(losses)
             where = f"epoch:{run.step / epoch:.2f}"

@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 
 from common import cli, settings
+from common.checkpoints import box
 from common.media import frame_rate
 from common.scoring.protocols import INTERPOLATION
 from common.sets import mixtures
@@ -144,7 +145,7 @@ TINY = {
 FREE = {
     "task": "flow", "data": "drawn", "filters": (16, 24, 48, 96, 128), "activation": "leaky_relu", "init": "kaiming",
     "flow_order": "fixed", "scale_size": (8, 12), "input_shape": (128, 192), "loss": "l2", "learning_rate": 1e-3,
-    "milestones": (0.5, 0.65, 0.8, 0.9, 0.95), "clip_factor": 0.0, "ema": 0.999, "max_steps": 30_000, "thread_num": 1,
+    "milestones": (0.5, 0.65, 0.8, 0.9, 0.95), "clip_factor": 0.0, "ema": 0.999, "max_steps": 3000, "thread_num": 1,
     "valid_every_epoch": 10, "valid_samples": 48, "write_log_every_step": 100, "save_every_step": 500,
     "max_ckpt_num": 5,
 }  # fmt: skip
@@ -164,7 +165,7 @@ PRESETS = {
     "pre_train_tiny": Config(**TINY | {"learning_rate": 3e-3}, max_steps=420),
     "flow_tiny": Config(**TINY_FLOW, max_steps=480),
     "flow_tiny_fine": Config(**TINY_FLOW | {"learning_rate": 5e-4}, max_steps=480, start_from="pre_train_tiny"),
-    # Of hours on a core: the weights that come with the repository. Leaky ReLU, so that it goes to int8.
+    # Of an hour on a core: the weights that come with the repository. Leaky ReLU, so that it goes to int8.
     "QPWCNet_free": Config(**FREE),
     "flow_tiny_qat": Config(**TINY_FLOW | {"learning_rate": 2e-4}, max_steps=90, start_from="flow_tiny", quantise=True),
 }
@@ -222,6 +223,9 @@ def parse(argv: list[str]) -> tuple[argparse.Namespace, Config]:
     if options.mode is None:
         by_file = options.baseline or (options.ckpt_abs_name and not options.config)  # no run has a part in it
         options.mode = "" if begins or by_file else newest_run(folder, options.config) or ""
+    if (options.weights or not options.mode) and not options.baseline:
+        interp = options.input and (options.multi or options.slow)
+        box.choose(options, "qpwcnet", "flow", "interp" if interp else "flow")
     if options.is_train and not (options.config or options.mode):
         raise cli.UsageError(f"--is_train: expected --config, one of {', '.join(PRESETS)}, or --mode of an earlier run")
     if options.is_train or (options.mode and not (options.ckpt_abs_name or options.baseline)):

@@ -16,7 +16,7 @@ from common.checkpoints.run_checkpoints import find_weights
 from common.checkpoints.safe_unpickle import load_any
 from common.ops.deform_conv import BORDERS
 from tdan.config import PRESETS
-from tdan.model import TDAN
+from tdan.model import GROUPS, TAPS, TDAN
 
 WRAPPERS = ("state_dict", "params", "model")  # keys under which files keep the state dict
 PREFIXES = ("module.", "generator.", "align_net.", "rec_net.")  # before names, also one behind the other
@@ -114,9 +114,10 @@ def build(state: dict[str, Tensor], source: str | Path) -> TDAN:
         for part in ("blocks_before", "blocks_after")
     )
     scale = 4 if any(name.startswith("enlarge.1.") for name in state) else 2
-    channels = len(state["first.weight"])
+    channels, offsets = len(state["first.weight"]), state.get("deform.0.offset.weight", ())
+    groups = len(offsets) // (2 * TAPS) or GROUPS
     try:
-        network = TDAN(channels, before, after, scale=scale, border=BORDERS[rule])
+        network = TDAN(channels, before, after, scale=scale, groups=groups, border=BORDERS[rule])
     except ValueError as error:
         raise ValueError(f"{source}: not a checkpoint of this network; {error}") from error
     checkpoint_file.load_strict(network, state, source)
@@ -144,6 +145,7 @@ def check_form(network: TDAN, config, source: str | Path) -> None:
         "blocks_before": len(network.blocks_before),
         "blocks_after": len(network.blocks_after),
         "scale": network.scale,
+        "groups": network.groups,
     }
     other = {name: value for name, value in form.items() if value != getattr(config, name)}
     if other:

@@ -26,9 +26,9 @@ from common.training import distributed
 from tdan.checkpoints import load
 from tdan.config import PADDING, PRESETS, Config
 from tdan.model import MIDDLE, NEIGHBOURS, TDAN, WINDOW
-from tdan.protocols import PROTOCOLS
+from tdan.protocols import PROTOCOLS, protocols_of
 from tdan.samples import Sample, Window, read_truth, scored_samples
-from tdan.sets import SETS, Clip, find_clips
+from tdan.sets import SETS, Clip, data_set, find_clips
 from tdan.stream import Enhancer
 
 PICTURES = 16  # frames that are shown
@@ -78,7 +78,7 @@ def low_lines(clips: list[Clip], data: str, scale: int) -> list[str]:
     Raises:
         ValueError: a frame that cannot be read, or does not fit its true one.
     """
-    kind = SETS[data].degradation
+    kind = data_set(data).degradation
     given = [clip for clip in clips if clip.lows]
     made = [clip.name for clip in clips if not clip.lows]
     lines = [f"low-resolution frames of {_few(made)}: made here, {TITLES[kind]}"] if made else []
@@ -222,7 +222,7 @@ def _evaluate(network: TDAN | None, path: Path | None, options, config: Config, 
     data = config.data
     clips = find_clips(options.data_root, data, "test", scale=config.scale, prepared=config.prepared)
     samples = scored_samples(clips)
-    asked = dict.fromkeys(options.protocol or (p.name for p in PROTOCOLS.values() if data in p.sets))
+    asked = dict.fromkeys(options.protocol or protocols_of(data))
     protocols = [PROTOCOLS[name] for name in asked]
     evaluation = Evaluation(options, config, path.stem if path else BASELINE, processes)
     enhancer = None
@@ -249,6 +249,8 @@ def _evaluate(network: TDAN | None, path: Path | None, options, config: Config, 
 
 def missing_part(data: str, clips: list[Clip]) -> str:
     """How much of the published test set the clips are, in words; empty if all of it."""
+    if data not in SETS:  # a set of clips is whole as it is
+        return ""
     count = sum(len(clip.middles) for clip in clips)
     return "" if count == SETS[data].count else f"{count} of {SETS[data].count} frames"
 
@@ -262,8 +264,9 @@ def row_name(network: TDAN | None, path: Path | None, config: Config) -> str:
     if name not in PRESETS:
         return ""
     form, blocks = PRESETS[name], (len(network.blocks_before), len(network.blocks_after))
-    found = (len(network.first.weight), *blocks, network.scale)
-    return name if found == (form.channels, form.blocks_before, form.blocks_after, form.scale) else ""
+    found = (len(network.first.weight), *blocks, network.scale, network.groups)
+    expected = (form.channels, form.blocks_before, form.blocks_after, form.scale, form.groups)
+    return name if found == expected else ""
 
 
 def score_lines(protocol: Protocol, found: list[Score], samples: list[Sample]) -> list[str]:

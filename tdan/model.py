@@ -20,7 +20,8 @@ first offsets). Nothing is in between, so both are sums of what they are for eit
 once for a frame, however many windows it is in. Twofold enlargement (`scale`) leaves one of the two steps of it out, as
 the authors advise.
 
-Letters: B clips, T = 5 frames a clip, K = 4 neighbours a clip, N = B T or B K, C channels, H W pixels.
+Letters: B clips, T = 5 frames a clip, K = 4 neighbours a clip, N = B T or B K, C channels, G deformable groups, H W
+pixels.
 """
 
 import torch
@@ -34,10 +35,10 @@ WINDOW = 5  # frames that the network sees
 MIDDLE = WINDOW // 2
 NEIGHBOURS = (0, 1, 3, 4)
 SCALES = (2, 4)
-GROUPS = 8  # deformable groups
+GROUPS = 8  # deformable groups of the published networks
 TAPS = 9
 INITS = ("mmagic", "authors")
-Parts = tuple[Tensor, Tensor]  # of the aggregation (., C, H, W) and of the first offsets (., 144, H, W)
+Parts = tuple[Tensor, Tensor]  # of the aggregation (., C, H, W) and of the first offsets (., 18 G, H, W)
 
 
 def conv(inputs: int, outputs: int, bias: bool = True) -> nn.Conv2d:
@@ -65,14 +66,14 @@ class ResidualBlock(nn.Module):
 class DeformableConv(nn.Module):
     """A deformable convolution, without a mask, and the convolution that tells its offsets."""
 
-    def __init__(self, channels: int, border: str):
+    def __init__(self, channels: int, groups: int, border: str):
         super().__init__()
         self.border = border
         self.weight = nn.Parameter(torch.empty(channels, channels, 3, 3))
-        self.offset = conv(channels, 2 * GROUPS * TAPS)
+        self.offset = conv(channels, 2 * groups * TAPS)
 
     def forward(self, x: Tensor, offset: Tensor) -> Tensor:
-        """What x (N, C, H, W) becomes with offsets (N, 144, H, W), which `self.offset` tells."""
+        """What x (N, C, H, W) becomes with offsets (N, 18 G, H, W), which `self.offset` tells."""
         return deform_conv2d(x, offset, self.weight, padding=1, border=self.border)
 
 
@@ -83,10 +84,11 @@ class TDAN(nn.Module):
     the layout of the activations in memory; None is the fastest.
 
     Args:
-        channels: of the features, a multiple of 8; the paper's network has 64.
+        channels: of the features, a multiple of `groups`; the paper's network has 64.
         blocks_before: residual blocks before the alignment.
         blocks_after: residual blocks after it.
         scale: 2 or 4.
+        groups: deformable groups, of channels that move alike; fewer cost less.
         border: one of `BORDERS`.
         init: whose start of training: "mmagic" or "authors".
     """
@@ -100,22 +102,23 @@ class TDAN(nn.Module):
         blocks_after: int = 10,
         *,
         scale: int = 4,
+        groups: int = GROUPS,
         border: str = "torchvision",
         init: str = "mmagic",
     ):
         super().__init__()
-        if channels % GROUPS or scale not in SCALES or border not in BORDERS or init not in INITS:
+        if groups < 1 or channels % groups or scale not in SCALES or border not in BORDERS or init not in INITS:
             raise ValueError(
                 f"channels {channels}, scale {scale}, border {border!r}, init {init!r}: expected a multiple of "
-                f"{GROUPS}, one of {SCALES}, one of {BORDERS}, one of {INITS}"
+                f"{groups}, one of {SCALES}, one of {BORDERS}, one of {INITS}"
             )
-        self.scale = scale
+        self.scale, self.groups = scale, groups
         self.register_buffer("border", torch.tensor(BORDERS.index(border), dtype=torch.uint8))
         self.register_load_state_dict_post_hook(TDAN._take_border)
         self.first = conv(3, channels)
         self.blocks_before = nn.Sequential(*(ResidualBlock(channels) for _ in range(blocks_before)))
         self.aggregate = conv(2 * channels, channels)
-        self.deform = nn.ModuleList(DeformableConv(channels, border) for _ in range(4))
+        self.deform = nn.ModuleList(DeformableConv(channels, groups, border) for _ in range(4))
         self.to_rgb = conv(channels, 3)
         self.fuse = conv(3 * WINDOW, channels)
         self.blocks_after = nn.Sequential(*(ResidualBlock(channels) for _ in range(blocks_after)))
@@ -176,10 +179,10 @@ class TDAN(nn.Module):
             middle: `middle_part` of the middle frames' features, of B images.
             others: `neighbour_part` of the neighbours' features, of N images.
         """
-        images, offsets = self.align(neighbours, middle, others)  # N 3 H W, N 144 H W
+        images, offsets = self.align(neighbours, middle, others)  # N 3 H W, N 18 G H W
         images = in_rows(images, len(NEIGHBOURS)).to(frames.dtype) + 0.5  # B K 3 H W
         aligned = torch.cat((images[:, :MIDDLE], frames[:, MIDDLE, None], images[:, MIDDLE:]), 1)  # B T 3 H W
-        motion = offsets.detach().unflatten(1, (GROUPS * TAPS, 2)).float().mean(1).flip(1)  # N 2 H W
+        motion = offsets.detach().unflatten(1, (-1, 2)).float().mean(1).flip(1)  # N 2 H W
         return {
             "pred": self.reconstruct(aligned),
             "aligned": aligned,
@@ -190,7 +193,7 @@ class TDAN(nn.Module):
         """Neighbours as images (N, 3, H, W), moved onto the middle frame, and the third step's offsets."""
         both, offsets = (
             (in_rows(x, len(NEIGHBOURS)) + y.unsqueeze(1)).flatten(0, 1) for x, y in zip(others, middle, strict=True)
-        )  # N C H W, N 144 H W
+        )  # N C H W, N 18 G H W
         first, second, third, fourth = self.deform
         both = first(both, offsets)  # N C H W
         both = second(both, second.offset(both))

@@ -11,7 +11,7 @@ _TDAN = (
         prediction="uint8",
         border=8,
         averaging="clips",
-        sets=(*_VID4, *_SPMCS, "vimeo_bi", "vimeo_bd", "clips_bi", "clips_bd"),
+        sets=(*_VID4, *_SPMCS, "vimeo_bi", "vimeo_bd"),
         **_Y,
     ),
     Protocol(
@@ -44,3 +44,8 @@ _TDAN = (
 )
 
 PROTOCOLS = {protocol.name: protocol for protocol in _TDAN}
+
+
+def protocols_of(data: str) -> list[str]:
+    """Names of the protocols that score a set unasked; sets of clips are scored as the published table is."""
+    return [protocol.name for protocol in _TDAN if data in protocol.sets] or ["tdan"]

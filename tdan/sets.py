@@ -7,10 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from common.media.image import list_frames
+from common.sets import clips as clip_sets
+from common.sets.clips import clip_set
 from common.sets.vimeo90k import list_clips
 from tdan.model import WINDOW
 
 DEGRADATIONS = ("bi", "bd")  # as `common.degrade.low_resolution` names them: BI rounds once
+SUFFIXES = tuple(f"_{degradation}" for degradation in DEGRADATIONS)  # behind the name of a set of clips
 
 
 @dataclass(frozen=True)
@@ -31,15 +34,13 @@ SETS = {
     f"{name}_{degradation}": DataSet(folder, degradation, count, trains)
     for name, folder, count, trains in (
         ("vimeo", "vimeo_septuplet", 7824, True),
-        ("clips", "clips", 0, True),
         ("vid4", "Vid4", 171, False),
         ("spmcs", "SPMCS", 930, False),
     )
     for degradation in DEGRADATIONS
 }
-LAYOUTS = {  # of datasets/make_synthetic.py, by folder
-    "vimeo_septuplet": "vimeo_septuplet", "clips": "clips", "Vid4": "vid4", "SPMCS": "spmcs",
-}  # fmt: skip
+LAYOUTS = {"vimeo_septuplet": "vimeo_septuplet", "Vid4": "vid4", "SPMCS": "spmcs"}  # of datasets/make_synthetic.py
+TRUTHS = ("GT", "HR")  # folders of true frames
 TRAINING_SETS = tuple(name for name, data in SETS.items() if data.trains)
 
 
@@ -62,13 +63,23 @@ class Clip:
     middles: tuple[int, ...]
 
 
+def data_set(name: str) -> DataSet:
+    """What a name of `--data` means: one of `SETS`, or a set of clips with one of `SUFFIXES` behind it.
+
+    Raises:
+        KeyError: neither.
+    """
+    folder, suffix = clip_set(name, SUFFIXES)
+    return DataSet(folder, suffix.removeprefix("_")) if folder else SETS[name]
+
+
 def find_clips(data_root: str | Path, data: str, split: str, *, scale: int = 4, prepared: bool = False) -> list[Clip]:
     """List the clips of a set, in the order of its list or of its names.
 
     Args:
         data_root: folder of the data sets.
-        data: one of `SETS`.
-        split: "train" (only of `TRAINING_SETS`) or "test".
+        data: one of `SETS`, or a set of clips.
+        split: "train" (not of sets for testing alone) or "test".
         scale: of the low-resolution frames.
         prepared: read low-resolution frames from files that must be there. Without it, those of Vid4 and SPMCS are
             read for the clips that have a folder of them, and made for the others.
@@ -76,7 +87,10 @@ def find_clips(data_root: str | Path, data: str, split: str, *, scale: int = 4, 
     Raises:
         ValueError: the folder or its list is missing or holds no clip, or the set has no such split.
     """
-    entry = SETS[data]
+    entry = data_set(data)
+    low = f"{entry.degradation.upper()}x{scale}"
+    if data not in SETS:
+        return _clip_set(data_root, entry.folder, split, entry.degradation, low, prepared)
     root = Path(data_root, entry.folder)
     if split == "train" and not entry.trains:
         raise ValueError(f"{data} is for testing: train on one of {', '.join(TRAINING_SETS)}")
@@ -85,11 +99,8 @@ def find_clips(data_root: str | Path, data: str, split: str, *, scale: int = 4, 
             f"{root}: no such folder; set --data_root, get {data} (datasets/README.md), or make clips: "
             f"python datasets/make_synthetic.py --layout {LAYOUTS[entry.folder]}"
         )
-    low = f"{entry.degradation.upper()}x{scale}"
     if entry.folder == "vimeo_septuplet":
         clips = _septuplets(root, split, entry.degradation, root / "degraded" / low if prepared else None)
-    elif entry.folder == "clips":
-        clips = _clips(root / split, entry.degradation, low, prepared, ends=split == "test")
     else:
         given = prepared or (root / low).is_dir()
         clips = _clips(root, entry.degradation, low, given, ends=True, partly=not prepared)
@@ -112,13 +123,30 @@ def _septuplets(root: Path, split: str, degradation: str, lows: Path | None) -> 
     return clips
 
 
+def _clip_set(data_root: str | Path, folder: str, split: str, degradation: str, low: str, prepared: bool) -> list[Clip]:
+    """Clips of any kind that `common.sets.clips` knows; or folders GT and BIx4 with clips in them."""
+    part, ends = Path(data_root, folder, split), split == "test"
+    if prepared or any((part / name).is_dir() for name in TRUTHS):
+        clips = _clips(part, degradation, low, prepared, ends)
+        if not clips:
+            raise ValueError(f"{part}: holds no clip; expected the layout of datasets/README.md")
+        return clips
+    found = clip_sets.find_clips(data_root, folder, split, least=WINDOW)
+    return [Clip(clip.name, clip.frames, (), degradation, _middles(len(clip), ends)) for clip in found]
+
+
+def _middles(count: int, ends: bool) -> tuple[int, ...]:
+    """Numbers of the frames that are looked at: all, or, without `ends`, those that have two on either side."""
+    half = 0 if ends else WINDOW // 2
+    return tuple(range(half, count - half))
+
+
 def _clips(root: Path, degradation: str, low: str, prepared: bool, ends: bool, partly: bool = False) -> list[Clip]:
     """Folders of frames, in GT or HR beside one of low-resolution frames, or, if these are not prepared, by themselves.
 
-    Where `ends` is false only frames count that have two neighbours on either side. `partly`: clips without a folder of
-    low-resolution frames do without.
+    For `ends` see `_middles`. `partly`: clips without a folder of low-resolution frames do without.
     """
-    truths = next((root / name for name in ("GT", "HR") if (root / name).is_dir()), root)
+    truths = next((root / name for name in TRUTHS if (root / name).is_dir()), root)
     lows = next((root / name for name in (low, "LR_bicubic") if (root / name).is_dir()), root / low)
     if prepared and (truths == root or not lows.is_dir()):
         raise ValueError(f"{root}: expected folders GT and {low}; make them, or leave out --prepared")
@@ -132,6 +160,5 @@ def _clips(root: Path, degradation: str, low: str, prepared: bool, ends: bool, p
         given = tuple(list_frames(beside)) if reads else ()
         if reads and len(given) != len(frames):
             raise ValueError(f"{beside}: {len(given)} frames; expected {len(frames)} as in {folder}")
-        half = 0 if ends else WINDOW // 2
-        clips.append(Clip(folder.name, frames, given, degradation, tuple(range(half, len(frames) - half))))
+        clips.append(Clip(folder.name, frames, given, degradation, _middles(len(frames), ends)))
     return clips

@@ -7,7 +7,7 @@ Tolerances: published numbers have two digits (SSIM three), and devices and libr
 
 from tdan.config import PRESETS
 from tdan.evaluate import BASELINE, missing_part
-from tdan.sets import SETS, find_clips
+from tdan.sets import SETS, data_set, find_clips
 
 COMMAND = "tdan/run.py"
 PLACE = "synthetic"
@@ -23,7 +23,7 @@ PICTURES = {
 
 def folder(data: str) -> str:
     """Of a set, in the data root."""
-    return SETS[data].folder
+    return data_set(data).folder
 
 
 def found(data: str, data_root: str) -> tuple[list[str], str]:

@@ -1,6 +1,7 @@
 """TDAN's training (paper, section 3.4): windows of five small frames, a true one; MMagic's recipe, or the authors'."""
 
 import time
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -12,6 +13,7 @@ from common.cli import UsageError
 from common.ops import complexity
 from common.ops.deform_conv import BORDERS
 from common.scoring import score_frames
+from common.sets.mixtures import samples_of
 from common.training.loop import Training
 from common.training.run_log import Means
 from common.training.sampling import to_tensor
@@ -35,8 +37,7 @@ def train(options, config: Config) -> int:
     with Training(options, config, digits=7) as run:
         # What is drawn
         root, scale = options.data_root, config.scale
-        clips = find_clips(root, config.data, "train", scale=scale, prepared=config.prepared)
-        samples = TrainingSamples(clips, config)
+        samples = samples_of(config.data, partial(training_samples, root, config), config.manual_seed)
         test = scored_samples(find_clips(root, config.valid_data, "test", scale=scale))
         test = run.share(test, config.valid_samples)
         size = run.batch_size(config.total_batch, "give -b, or --set total_batch=")
@@ -74,6 +75,12 @@ def train(options, config: Config) -> int:
         return run.end()
 
 
+def training_samples(data_root: str, config: Config, data: str) -> TrainingSamples:
+    """The samples of a set."""
+    clips = find_clips(data_root, data, "train", scale=config.scale, prepared=config.prepared)
+    return TrainingSamples(clips, config)
+
+
 def first_weights(options, config: Config) -> tuple[dict | None, Path | None]:
     """Weights of an earlier stage to start from, with our names, and their file; None: there is no such stage."""
     if options.ckpt_abs_name:
@@ -96,7 +103,7 @@ def build(config: Config) -> TDAN:
     """The network of the settings; weights that are loaded into it bring their border rule."""
     return TDAN(
         config.channels, config.blocks_before, config.blocks_after,
-        scale=config.scale, border=config.border, init=config.init,
+        scale=config.scale, groups=config.groups, border=config.border, init=config.init,
     )  # fmt: skip
 
 

@@ -6,18 +6,21 @@ import random
 from pathlib import Path
 
 import numpy as np
+import safetensors.torch
 import torch
 from torch import nn
 
 from common import atomic
 from common.file_cache import FILES
 
+SAFETENSORS = ".safetensors"
+
 
 def save(value: object, path: str | Path) -> None:
     """Write plain tensors and Python values; a crash at any moment leaves the old file or the new one, never a part.
 
     Args:
-        value: what `torch.load(weights_only=True)` can read back.
+        value: what `torch.load(weights_only=True)` can read back; for a .safetensors file a state dict.
         path: the file; its folder is made if needed.
 
     Raises:
@@ -25,13 +28,16 @@ def save(value: object, path: str | Path) -> None:
     """
     try:
         with atomic.replacing(path) as file:
-            torch.save(value, file)
+            if Path(path).suffix == SAFETENSORS:
+                file.write(safetensors.torch.save({key: tensor.contiguous() for key, tensor in value.items()}))
+            else:
+                torch.save(value, file)
     except RuntimeError as error:  # torch turns a failed write into one of its own
         raise OSError(f"{path}: could not be written ({str(error).splitlines()[0]}); is the disk full?") from error
 
 
 def load(path: str | Path, device: torch.device | str = "cpu"):
-    """Read a checkpoint of plain tensors and Python values; nothing in the file is executed.
+    """Read a checkpoint of plain tensors and Python values, or a .safetensors file; nothing in it is executed.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -46,6 +52,8 @@ def load(path: str | Path, device: torch.device | str = "cpu"):
 
 def _read(path: Path, device: torch.device | str):
     try:
+        if path.suffix == SAFETENSORS:
+            return safetensors.torch.load_file(path, str(device))
         return torch.load(path, map_location=device, weights_only=True)
     except pickle.UnpicklingError as error:
         raise ValueError(

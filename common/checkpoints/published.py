@@ -3,7 +3,7 @@
 python -m common.checkpoints list [--paper toflow]
 python -m common.checkpoints fetch NAME ... | --all [--paper toflow]
 python -m common.checkpoints verify NAME ... | --all [--paper toflow]
-python -m common.checkpoints convert NAME_OR_PATH --to OUTPUT [--layout mmagic]
+python -m common.checkpoints convert NAME_OR_PATH --to OUTPUT [--layout mmagic] [--half]
 
 A name is a file of a paper's checkpoints.json, or paper/file. A paper's `checkpoints.py` reads its files (`read`) and
 names their tensors as published files do (`write`).
@@ -238,6 +238,8 @@ def convert(options) -> int:
     module = _module(paper)
     network = module.read(path, options.config or config)
     state = network.state_dict() if options.layout == "ours" else module.write(network, options.layout)
+    if options.half:
+        state = {key: tensor.half() if tensor.is_floating_point() else tensor for key, tensor in state.items()}
     checkpoint_file.save(state, output)
     print(f"{output}: {type(network).__name__}, layout {options.layout}, {len(state)} tensors")
     return 0
@@ -268,6 +270,7 @@ def build_parser(action: str) -> cli.Parser:
         add("--layout", default="ours", help="whose names the tensors get; a wrong one is answered with the right ones")
         add("--config", help="preset of the network, where the file does not tell it")
         add("--overwrite", action="store_true", help="replace a file that is there")
+        add("--half", action="store_true", help="store in half precision")
     add("--debug", action="store_true", help="show the traceback of an error")
     return parser
 

@@ -1,6 +1,7 @@
-"""Lossy still-image codecs, in memory: what a frame looks like after JPEG 2000 or JPEG."""
+"""Lossy codecs, in memory: what frames look like after JPEG 2000, JPEG or H.264."""
 
 import struct
+from collections.abc import Sequence
 from fractions import Fraction
 
 import av
@@ -8,6 +9,7 @@ import cv2
 import numpy as np
 
 LIBAVUTIL = 60  # of FFmpeg 8, whose AVFrame the next number is about
+MACROBLOCK = 16  # pixels a side; sizes of H.264 are multiples of it
 _QUALITY = 160  # byte at which the quality of a frame is kept
 _LAMBDA = 118  # FF_QP2LAMBDA: FFmpeg's -q in the encoder's own units
 
@@ -76,6 +78,42 @@ def jpeg(image: np.ndarray, quality: int) -> np.ndarray:
     flags += [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_420]
     _, data = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), flags)
     return cv2.cvtColor(cv2.imdecode(data, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
+
+
+def h264(frames: Sequence[np.ndarray], crf: int) -> list[np.ndarray]:
+    """Frames after H.264, as one clip: libx264, preset veryfast, constant quality, chroma halved both ways.
+
+    Args:
+        frames: consecutive ones, HxWx3 uint8 RGB of one size.
+        crf: 1 to 51; the larger, the worse.
+
+    Returns:
+        As many frames, HxWx3 uint8 RGB.
+
+    Raises:
+        ValueError: another type, shape or quality, or frames of several sizes.
+    """
+    for frame in frames:
+        _check(frame, crf, 51)
+        if frame.shape != frames[0].shape:
+            raise ValueError(f"H.264 needs frames of one size, got {frame.shape} beside {frames[0].shape}")
+    height, width, _ = frames[0].shape
+    encoder = av.CodecContext.create("libx264", "w")
+    encoder.width, encoder.height = (-(-length // MACROBLOCK) * MACROBLOCK for length in (width, height))
+    encoder.pix_fmt, encoder.time_base, encoder.framerate = "yuv420p", Fraction(1, 25), Fraction(25)
+    # Without it processors differ, and AVX-512 differed from itself, once in dozens of clips on a busy machine.
+    encoder.options = {"preset": "veryfast", "crf": str(crf), "x264-params": "cpu-independent=1"}
+    decoder = av.CodecContext.create("h264", "r")
+    encoder.thread_count = decoder.thread_count = 1
+    packets = []
+    for number, frame in enumerate(frames):
+        padded = np.pad(frame, ((0, encoder.height - height), (0, encoder.width - width), (0, 0)), mode="edge")
+        picture = av.VideoFrame.from_ndarray(padded, format="rgb24").reformat(format="yuv420p")
+        picture.pts = number
+        packets += encoder.encode(picture)
+    packets += encoder.encode(None)
+    decoded = [picture for packet in packets for picture in decoder.decode(packet)] + decoder.decode(None)
+    return [picture.to_ndarray(format="rgb24")[:height, :width] for picture in decoded]
 
 
 def _check(image: np.ndarray, quality: int, most: int) -> None:

@@ -46,8 +46,9 @@ def open_clip(path: str | os.PathLike) -> "VideoReader | FolderReader":
         A reader, which can be iterated again and again: `for image in reader` gives HxWx3 uint8 RGB,
         `for image, time in reader.timed()` also the time in seconds as a Fraction (None for images). Attributes:
         `path`; `size` (H, W); `frame_rate`, an exact Fraction in Hz (None for images); `num_frames`, for progress only
-        (None where unknown); `names` of the image files (None for videos). A damaged frame, or one of another size, is
-        a ValueError that names it, when it is reached.
+        (None where unknown); `names` of the image files (None for videos); `damage`, after reading: what
+        of a video had to be guessed or was cut off (None: nothing). A damaged frame, or one of another size, is a
+        ValueError that names it, when it is reached.
 
     Raises:
         FileNotFoundError: nothing is there.
@@ -69,6 +70,8 @@ def open_clip(path: str | os.PathLike) -> "VideoReader | FolderReader":
 
 
 class _Reader:
+    damage: str | None = None
+
     def __iter__(self) -> Iterator[np.ndarray]:
         return (image for image, _ in self.timed())
 
@@ -160,7 +163,8 @@ class VideoReader(_Reader):
                     break
                 if frame.is_corrupt and not damaged:
                     damaged = True  # no error: recordings of broadcasts begin so
-                    log.warning("%s: frame %d is damaged, the decoder guessed part of it", self.path, count)
+                    self.damage = f"frame {count} is damaged, the decoder guessed part of it"
+                    log.warning("%s: %s", self.path, self.damage)
                 matrix = frame.colorspace if frame.colorspace in MATRICES else self.matrix
                 rgb = converter.reformat(frame, format="rgb24", src_colorspace=matrix, interpolation=FILTER)
                 image = np.ascontiguousarray(_upright(rgb.to_ndarray(), frame))
@@ -168,8 +172,15 @@ class VideoReader(_Reader):
                 time = self._time(frame.pts, count, time)
                 yield image, time
                 count += 1
+            if count < 0.9 * (stream.frames or self._told(container, time, count)):  # an edit list may hide a few
+                self.damage = f"it ends after {count} frames, and is longer by what it tells"
             if count < stream.frames:
                 log.warning("%s: only %d of %d frames could be read; is it complete?", self.path, count, stream.frames)
+
+    def _told(self, container, last: Fraction, count: int) -> float:
+        """How many frames there would be at the pace of those that were read, up to the end that the file tells."""
+        seconds = last + 1 / self.frame_rate
+        return count * max(1.0, (container.duration or 0) / av.time_base / seconds)
 
     def _time(self, ticks: int | None, count: int, previous: Fraction | None) -> Fraction:
         if ticks is None:

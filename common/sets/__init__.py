@@ -1,1 +1,1 @@
-"""Data sets on disk: published sets and their checks, clips drawn here with exact flow."""
+"""Data sets on disk: published sets and their checks, clips cut from videos, clips drawn here with exact flow."""

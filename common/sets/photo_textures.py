@@ -44,12 +44,15 @@ class Photographs:
         """The photographs and .mp4 clips directly in a folder, in the order of their names.
 
         Raises:
-            ValueError: there is no such folder, or nothing in it.
+            ValueError: there is no such folder, nothing in it, or a file that is damaged: each is read once, so that it
+                is named here and not in the middle of the work.
         """
         images = list_frames(folder)
         videos = sorted(path for path in Path(folder).glob(f"*{VIDEO_SUFFIX}") if not path.name.startswith("."))
         if not images and not videos:
             raise ValueError(f"no photographs in {folder}: expected image files or {VIDEO_SUFFIX} clips")
+        for path in (*images, *videos):
+            _read(path)
         return cls((*images, *videos), share)
 
     def digest(self) -> str:
@@ -80,7 +83,7 @@ class Photographs:
 
     def _part(self, rng: np.random.Generator, h: int, w: int) -> np.ndarray:
         """(h, w, 3) float32 in linear light."""
-        pictures = read_pictures(self.files[rng.integers(len(self.files))])
+        pictures = _kept(self.files[rng.integers(len(self.files))])
         picture = pictures[rng.integers(len(pictures))]
         if rng.random() < 0.25:
             picture = np.rot90(picture, rng.choice((1, 3)))
@@ -95,13 +98,8 @@ class Photographs:
         return cv2.resize(part, (w, h), interpolation=cv2.INTER_AREA if scale > 1 else cv2.INTER_LINEAR)
 
 
-@lru_cache(KEPT)
-def read_pictures(path: Path) -> tuple[np.ndarray, ...]:
-    """The photograph of an image file, upright, or frames of a video: HxWx3 uint8 RGB, at most `LONGEST` long.
-
-    Raises:
-        ValueError: the file is damaged.
-    """
+def _read(path: Path) -> tuple[np.ndarray, ...]:
+    """The photograph of an image file, upright, or frames of a video: HxWx3 uint8 RGB, at most `LONGEST` long."""
     if path.suffix.lower() == VIDEO_SUFFIX:
         return tuple(map(_reduced, islice(open_clip(path), 0, VIDEO_STEP * VIDEO_MOST, VIDEO_STEP)))
     data = path.read_bytes()
@@ -110,6 +108,9 @@ def read_pictures(path: Path) -> tuple[np.ndarray, ...]:
     if image is None:
         raise ValueError(f"{path} {defect or 'is not a readable image'}; expected a complete photograph")
     return (_reduced(cv2.cvtColor(image, cv2.COLOR_BGR2RGB)),)
+
+
+_kept = lru_cache(KEPT)(_read)
 
 
 def _reduced(picture: np.ndarray) -> np.ndarray:

@@ -251,5 +251,8 @@ def _displacement(here: np.ndarray, there: np.ndarray) -> np.ndarray:
 
 
 def _display(linear: np.ndarray) -> np.ndarray:
-    """Linear light to RGB in [0, 1]."""
-    return np.clip(cv2.pow(linear, 1 / GAMMA), 0, 1)
+    """Linear light to RGB in [0, 1].
+
+    An alpha that rounding left above 1 makes black behind it negative, whose root would be no number.
+    """
+    return np.clip(cv2.pow(np.maximum(linear, 0), 1 / GAMMA), 0, 1)

@@ -28,7 +28,7 @@ from tqdm import tqdm
 from common import papers
 from common.tables import score_lines
 from common.tables.outcomes import Outcomes
-from common.tables.results_csv import INT8, MADE
+from common.tables.results_csv import BOX, INT8, MADE
 
 MAKE, TRAIN = "datasets/make_synthetic.py", "--is_train"
 LONG = "embedded, long"  # in the column `table`: trainings of minutes each, with more clips
@@ -48,6 +48,11 @@ PREPARE = {  # the command that tells where a folder of the data root is from
     "SNU-FILM": "prepare_interpolation.py --set snu_film", "Middlebury": "prepare_interpolation.py --set middlebury",
     "GOPRO_Large_all": "prepare_interpolation.py --set gopro", "Adobe240": "prepare_interpolation.py --set adobe240",
 }  # fmt: skip
+
+
+def is_real(data: str) -> bool:
+    """Whether a set is made of the real clips in the repository, `real` and what is made of them."""
+    return data.split("_")[0] == "real"
 
 
 class Measurement(NamedTuple):
@@ -106,6 +111,8 @@ def lacking(what: Measurement, data_root: str) -> tuple[str, set[str]]:
             faults.append(f"{part} in {data_root}/{folder} (`python datasets/{PREPARE[folder]}`)")
     if what.checkpoint == INT8:
         faults += paper.export_faults()
+    elif what.checkpoint == BOX:
+        faults += [] if weights(what) else [f"no {what.preset} in {what.paper}/weights"]
     elif what.checkpoint not in ("none", *MADE) and not (papers.ROOT / "ckpt" / what.checkpoint).is_file():
         faults.append(f"no ckpt/{what.checkpoint} (`python -m common.checkpoints fetch {what.checkpoint}`)")
         clips = set()
@@ -132,6 +139,8 @@ def commands(what: Measurement, options) -> list[list[str]]:
     shown = ["-ss"] if what.data == "synthetic" or what.data in paper.PICTURED else []
     if what.checkpoint == "none":
         return [*made, [paper.COMMAND, *paper.baseline(what.preset), "--data", data, *shown, *where]]
+    if what.checkpoint == BOX:
+        return [*made, [paper.COMMAND, "--weights", "free", "--data", data, *shown, *where]]
     if what.checkpoint not in MADE:
         path = papers.ROOT / "ckpt" / what.checkpoint
         chosen = ["--mode", path.stem, "--config", what.preset, "--data", data, "--ckpt_abs_name", str(path)]
@@ -242,8 +251,10 @@ def pictures(folder: Path, patterns: dict[str, str]) -> list[dict[str, str]]:
 
 
 def weights(what: Measurement) -> Path | None:
-    """The file of published weights, if it takes one and it is here."""
+    """The file of weights, published or in the box, if it takes one and it is here."""
     path = papers.ROOT / "ckpt" / what.checkpoint
+    if what.checkpoint == BOX:
+        path = papers.ROOT / what.paper / f"weights/{what.preset}.safetensors"
     return path if path.is_file() else None
 
 

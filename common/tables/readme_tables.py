@@ -7,9 +7,15 @@ from common import papers
 from common.atomic import write_text
 from common.tables import results_csv
 from common.tables.layout import layout
-from common.tables.results_csv import INT8, TRAINED
+from common.tables.measurement import is_real
+from common.tables.results_csv import BOX, INT8, TRAINED
 
-WEIGHTS = {"none": "without weights", TRAINED: "trained here", INT8: "as int8 files"}  # by the column `checkpoint`
+WEIGHTS = {
+    "none": "without weights",
+    TRAINED: "trained here",
+    INT8: "as int8 files",
+    BOX: "with the weights in the box",
+}  # by the column `checkpoint`
 
 
 def summary() -> str:
@@ -27,8 +33,11 @@ def summary() -> str:
 def _how(rows: list[dict[str, str]]) -> str:
     """On which clips and with which weights rows were measured, in words."""
     parts = []
-    for clips, made_here in (("clips made here", True), ("the published sets", False)):
-        own = [row["checkpoint"] for row in rows if (row["data"] == "synthetic") is made_here]
+    kinds = {"real clips": [], "clips made here": [], "the published sets": []}
+    for row in rows:
+        made = "clips made here" if row["data"] == "synthetic" else "the published sets"
+        kinds["real clips" if is_real(row["data"]) else made].append(row["checkpoint"])
+    for clips, own in kinds.items():
         counts = Counter(WEIGHTS.get(checkpoint, "with published weights") for checkpoint in own)
         if counts:
             parts.append(f"on {clips}: " + ", ".join(f"{count} {weights}" for weights, count in counts.items()))

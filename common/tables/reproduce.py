@@ -1,6 +1,7 @@
 """The tables, measured: every row of every paper's results.csv whose data and weights are here.
 
-python -m common.tables.reproduce                           rows on clips made here (minutes), then those of your data
+python -m common.tables.reproduce                           rows on clips made here and on the real clips in the box
+                                                            (minutes), then those of your data
 python -m common.tables.reproduce --quick                   the first part of the former alone
 python -m common.tables.reproduce --only pvdnet --data_root /data --dry-run
 
@@ -78,8 +79,10 @@ def _turn(what: Measurement) -> tuple:
     """Clips made here first, in the order of the csv files; then set by set, and of one set, weights by weights."""
     if what.data == "synthetic":
         return (0, what.tier == LONG, what.tier != QUICK)
+    if measurement.is_real(what.data):
+        return (1, what.paper, what.data)
     folder = importlib.import_module(f"{what.paper}.tables").folder(what.data)
-    return (1, folder, what.data, what.paper, what.checkpoint)
+    return (2, folder, what.data, what.paper, what.checkpoint)
 
 
 def reproduce(options) -> int:
@@ -135,7 +138,7 @@ def _measure(
                 line = f"{what.title}: {' '.join(str(error).split()) or type(error).__name__}"
                 tqdm.write(f"  not measured: {line}", file=sys.stdout)
                 todo.missing.setdefault(what.paper, []).append((f"{what.method} on {what.data}", line))
-                off += [line] if what.data == "synthetic" else []
+                off += [line] if what.data == "synthetic" or measurement.is_real(what.data) else []
             bar.update(round(costs[what]))
     return outcomes, better, off
 

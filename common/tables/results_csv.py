@@ -18,6 +18,7 @@ COLUMNS = (
 )  # fmt: skip
 TRAINED, INT8 = "trained", "int8"  # in the column `checkpoint`: trained by this command, and exported from that
 MADE = (TRAINED, INT8)
+BOX = "box"  # in the same column: the weights of that preset that come with the repository
 HIGHER = ("PSNR", "SSIM")  # metrics that are better when higher
 LOWER = ("EPE", "Fl-all", "IE", "MAE", "loss", "image losses", "regularisation")  # and when lower
 DASH = "—"

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from common.media.image import write_image
 from tests.helpers.folders import tree
+from tests.helpers.pictures import picture
 from tests.helpers.runs import dataset_script, make_clips
 
 SCRIPT = Path(__file__).parents[2] / "datasets" / "make_synthetic.py"
@@ -21,8 +23,9 @@ def make(root, *options):
 
 
 def test_sets_of_whole_clips_have_about_as_many_frames_as_the_real_ones(monkeypatch):
-    """SPMCS has 31, Vid4 from 34 on; clips of one's own are long enough for two windows of five."""
-    for layout, frames in (("spmcs", 31), ("clips", 9), ("vid4", 40)):
+    """SPMCS has 31, Vid4 from 34 on; clips of one's own are long enough for two windows of five;
+    drawn ones for a window of seven."""
+    for layout, frames in (("spmcs", 31), ("clips", 9), ("vid4", 40), ("drawn", 7)):
         monkeypatch.setattr(sys, "argv", ["make_synthetic", "--layout", layout])
         options = script.parse()
         assert [clip.frames for clip in script.clips_of(layout, ("test",), options)] == [frames] * 2
@@ -103,6 +106,33 @@ def test_repeats_nothing_and_replaces_only_when_forced(tmp_path):
     assert after["FlyingChairs/data/00001_img1.ppm"] != before["FlyingChairs/data/00001_img1.ppm"]
 
 
+def test_marker_tells_photographs_and_blur(tmp_path):
+    for number in range(2):
+        write_image(tmp_path / f"photos/{number}.jpg", picture(120, 160, seed=number))
+    root, textures = tmp_path / "datasets", ("--textures", tmp_path / "photos", "--textures_share", 1)
+    options = ("--layout", "drawn", "--clips", 1, "--test_clips", 1, "--frames", 3, "--size", "32x32", "--blur")
+    assert make(root, *options, *textures, "--workers", 1).returncode == 0
+    before = tree(root)
+    marker = json.loads(before["drawn/.synthetic"])
+    assert len(marker["textures"]) == 16
+    assert marker["textures_share"] == 1
+    assert marker["blur"] is True
+    assert {f"drawn/test/video_0000{kind}.npy" for kind in ("", "_flow", "_blur")} <= before.keys()
+    assert "is there already" in make(root, *options, *textures).stdout
+
+    without = make(root, *options, "--workers", 1)
+    assert without.returncode == 2
+    assert f"(textures {marker['textures']}, textures_share 1.0): --force" in without.stderr
+    write_image(tmp_path / "photos/2.jpg", picture(120, 160, seed=2))
+    other = make(root, *options, *textures, "--workers", 1)
+    assert "was made with other parameters (textures " in other.stderr
+    assert make(root, *options, *textures, "--workers", 1, "--force").returncode == 0
+    assert tree(root) != before
+    (tmp_path / "photos/2.jpg").unlink()
+    assert make(root, *options, *textures, "--workers", 2, "--force").returncode == 0
+    assert tree(root) == before  # by two processes what one made
+
+
 @pytest.mark.parametrize(
     "options",
     [
@@ -112,6 +142,9 @@ def test_repeats_nothing_and_replaces_only_when_forced(tmp_path):
         ("--frames", "0"),
         ("--layout", "none"),
         ("--sise", "64x48"),
+        ("--blur",),
+        ("--textures", "nowhere"),
+        ("--textures_share", "1.5"),
     ],
 )
 def test_usage_errors_are_one_line(tmp_path, options):

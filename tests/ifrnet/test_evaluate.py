@@ -1,5 +1,6 @@
 """The protocols of IFRNet's scores, what an evaluation prints and writes."""
 
+import argparse
 import re
 import subprocess
 import sys
@@ -354,7 +355,10 @@ def test_cuda_scores_what_the_cpu_does(data_root, weights):
 
 def test_which_row_belongs_to_the_weights():
     config, base = preset("IFRNet_tiny"), IFRNet("IFRNet")
-    assert evaluate._row_name(None, None, config) == "blend"
-    assert evaluate._row_name(base, Path("ckpt/IFRNet_GoPro.pth"), config) == "IFRNet_GoPro"
-    assert evaluate._row_name(base, Path("IFRNet_gopro-5d2f805a.pth"), preset("IFRNet_GoPro")) == "IFRNet_GoPro"
-    assert evaluate._row_name(IFRNet("IFRNet_S"), Path("mine.pth"), config) == ""
+    options = argparse.Namespace(dis=False)
+    assert evaluate._row_name(None, options, config, None) == "blend"
+    assert evaluate._row_name(None, argparse.Namespace(dis=True), config, None) == "dis"
+    assert evaluate._row_name(Path("ckpt/IFRNet_GoPro.pth"), options, config, base) == "IFRNet_GoPro"
+    gopro = preset("IFRNet_GoPro")
+    assert evaluate._row_name(Path("IFRNet_gopro-5d2f805a.pth"), options, gopro, base) == "IFRNet_GoPro"
+    assert evaluate._row_name(Path("mine.pth"), options, config, IFRNet("IFRNet_S")) == ""

@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from ifrnet.losses import census_distance, charbonnier, distillation, geometry, robust_weight, ternary
+from ifrnet.losses import census_distance, charbonnier, distillation, geometry, robust_weight, ternary, training_losses
 
 
 def plain_census(first, second, window):
@@ -53,3 +53,17 @@ def test_distillation_weighs_by_agreement():
     assert distillation(flow, label, torch.ones(1, 1, 4, 4)).item() == pytest.approx(3, abs=1e-5)  # about |d|
     assert distillation(flow, label, torch.zeros(1, 1, 4, 4)).item() == 1  # flat
     assert charbonnier(flow, flow).item() == pytest.approx(1e-3)
+
+
+def test_believed_labels_teach_flows_that_are_far_away():
+    outputs = {f"{name}_{level}": torch.zeros(1, 2, 16 >> level - 1, 16 >> level - 1, requires_grad=True)
+               for name in ("flow0", "flow1") for level in (1, 2, 3, 4)}  # fmt: skip
+    outputs |= {"pred": torch.zeros(1, 3, 16, 16)} | {f"feat{level}": torch.zeros(1, 2, 4, 4) for level in (1, 2, 3)}
+    gradients = []
+    for believed in (False, True):
+        loss = training_losses(
+            outputs, torch.zeros(1, 3, 16, 16), [torch.zeros(1, 2, 4, 4)] * 3, torch.full((1, 4, 16, 16), 9.0),
+            believed=believed,
+        )["loss_dis"]  # fmt: skip
+        gradients.append(torch.autograd.grad(loss, outputs["flow0_4"])[0].abs().sum().item())
+    assert gradients[1] > 50 * gradients[0]

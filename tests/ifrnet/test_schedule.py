@@ -17,3 +17,11 @@ def test_cosine_from_start_over_the_middle_to_the_end():
 def test_every_step_equals_the_formula():
     rates = [learning_rate(step, 40, 3e-4, 2e-5) for step in range(41)]
     assert rates == pytest.approx([2e-5 + 2.8e-4 * math.cos(math.pi * step / 80) ** 2 for step in range(41)])
+
+
+def test_the_rate_rises_from_zero_in_a_warm_up():
+    plain = [learning_rate(step, 40, 3e-4, 2e-5) for step in range(8)]
+    risen = [learning_rate(step, 40, 3e-4, 2e-5, warmup=4) for step in range(8)]
+    assert risen == pytest.approx(
+        [rate * share for rate, share in zip(plain, (0.25, 0.5, 0.75, 1, 1, 1, 1, 1), strict=True)]
+    )

@@ -2,8 +2,10 @@
 
 import dataclasses
 
+import numpy as np
 import pytest
 
+from common.media.image import read_clip
 from ifrnet import sets
 from ifrnet.sets import Sample, find_samples, groups, missing_part
 from tests.helpers.noise import picture
@@ -103,3 +105,20 @@ def test_wrong_splits_and_lists(tmp_path):
 def test_a_sample_is_frozen():
     with pytest.raises(dataclasses.FrozenInstanceError):
         Sample("a", ()).name = "b"
+
+
+def test_clips_are_tested_on_every_second_frame_or_three_of_four(tmp_path):
+    (tmp_path / "clips_mine/test").mkdir(parents=True)
+    np.save(tmp_path / "clips_mine/test/a.npy", np.zeros((10, 4, 4, 3), np.uint8))
+    np.save(tmp_path / "clips_mine/test/b.npy", np.zeros((4, 4, 4, 3), np.uint8))
+    numbers = [[int(path.name) for path in s.frames] for s in find_samples(tmp_path, "clips_mine", "test")]
+    assert numbers == [[0, 1, 2], [2, 3, 4], [4, 5, 6], [6, 7, 8], [0, 1, 2]]
+    found = find_samples(tmp_path, "clips_mine_x4", "test")
+    assert [(s.name, s.times) for s in found] == [("a/0000", (0.25, 0.5, 0.75)), ("a/0004", (0.25, 0.5, 0.75))]
+    assert missing_part("clips_mine", found) == ""
+
+
+def test_the_real_clips_are_in_the_repository(tmp_path):
+    found = find_samples(tmp_path, "real", "test")
+    assert len({sample.name.split("/")[0] for sample in found}) == 8
+    assert read_clip(found[0].frames)[1].shape[2] == 3

@@ -23,6 +23,7 @@ from pvdnet.models.deblurnet import DeblurNet
 from qpwcnet.pwcnet import PWCNet
 from tdan.model import TDAN
 from tests.helpers import warm
+from tests.helpers.sharp_clips import shot, write_video
 from toflow.checkpoints import spynet_names
 from toflow.model import FORMS, SPyNet, TOFlow
 
@@ -58,6 +59,9 @@ def workplace(tmp_path_factory):
         for number, frame in enumerate(clip):
             writer.write(frame)
             write_image(here / f"frames/{number:04}.png", frame)
+            write_image(here / f"photos/{number}.jpg", frame)
+    for name, seed in (("holiday.mp4", 1), ("videos/other.mp4", 2)):
+        write_video(here / name, shot(seed, 10))
     with open_writer(here / "small.mp4", frame_rate=25) as writer:
         for number in range(7):
             small = clip[number % len(clip)][:16, :24]

@@ -9,7 +9,7 @@ import pytest
 from common import cli, settings
 from tdan.config import FIRST, OF_DEGRADATION, PRESETS, Config, parse, preset
 from tdan.model import SCALES
-from tdan.sets import SETS, TRAINING_SETS
+from tdan.sets import DEGRADATIONS, data_set
 
 FINE_BI, FINE_BD = "tdan_x4ft_1xb16-lr5e-5-400k_vimeo90k-bi", "tdan_x4ft_1xb16-lr5e-5-800k_vimeo90k-bd"
 INPUT = "--input a.mp4 --output b.mp4"
@@ -71,6 +71,8 @@ FLAGS = [  # what is given, where it ends up: a setting, or an option
     ("--set align_weight=0.01", "align_weight", 0.01),
     ("--set flip=false", "flip", False),
     ("--set scale=2", "scale", 2),
+    ("--set groups=4", "groups", 4),
+    ("--is_train --config TDAN --data free_bi,drawn_bi:0.5", "data", "free_bi,drawn_bi:0.5"),
     ("--set learning_rate=3e-4", "learning_rate", 3e-4),
     ("--set betas=0.8,0.9", "betas", (0.8, 0.9)),
     ("--set milestones=0.5,0.75", "milestones", (0.5, 0.75)),
@@ -153,13 +155,12 @@ def test_published_settings():
 
 
 def test_every_preset_is_whole():
-    assert set(OF_DEGRADATION) == {data.degradation for data in SETS.values()}
+    assert set(OF_DEGRADATION) == set(DEGRADATIONS)
     for degradation, name in OF_DEGRADATION.items():
-        assert SETS[PRESETS[name].data].degradation == degradation
+        assert data_set(PRESETS[name].data).degradation == degradation
     for name, config in PRESETS.items():
         assert config.start_from in {"", *PRESETS}
-        assert config.data in TRAINING_SETS
-        assert SETS[config.data].degradation == SETS[config.valid_data].degradation
+        assert len({data_set(data).degradation for data in config.set_names()}) == 1
         assert parse(["--is_train", "--config", name])[1] == preset(name)
     for field in dataclasses.fields(Config):
         value = getattr(Config(), field.name)
@@ -209,7 +210,9 @@ def test_unknown_flags(capsys, given, near):
         ("--config mmagic", "--config mmagic: expected one of tdan_x4_1xb16"),
         ("--mode mine", "--mode mine has no saved config: add --config, one of tdan_x4_1xb16"),
         ("--is_train --mode mine --ckpt_abs_name x", "--mode mine has no saved config"),
-        ("--data REDS", "invalid choice: 'REDS'"),
+        ("--data REDS", "data REDS: expected one of vimeo_bi"),
+        ("--data clips", "data clips: expected one of vimeo_bi, vimeo_bd, vid4_bi, vid4_bd, spmcs_bi, spmcs_bd, or a"),
+        ("--data clips_bi,free_bi", "several sets are for training; test on one"),
         (
             "--is_train --config TDAN --data vid4_bi",
             "--data vid4_bi is for testing: train on one of vimeo_bi, vimeo_bd",
@@ -220,6 +223,8 @@ def test_unknown_flags(capsys, given, near):
         ("--set scale=3", "scale 3: expected one of 2, 4"),
         ("--set channels=12", "channels 12: expected a multiple of 8"),
         ("--set channels=0", "channels 0: expected a multiple of 8"),
+        ("--set groups=3", "channels 64: expected a multiple of 3 (groups)"),
+        ("--set data=free_bi,clips_bd --set scale=2", "scale 2: BD is defined for 4 only"),
         ("--set border=zeros", "border zeros: expected one of torchvision, tdan"),
         ("--set init=zeros", "init zeros: expected one of mmagic, authors"),
         ("--set data=REDS", "data REDS: expected one of vimeo_bi"),

@@ -14,7 +14,7 @@ from common.scoring.score_frames import Score
 from common.training.distributed import Processes
 from tdan import evaluate, sets
 from tdan.config import parse
-from tdan.protocols import PROTOCOLS
+from tdan.protocols import PROTOCOLS, protocols_of
 
 ALONE = Processes(0, 1, torch.device("cpu"))
 # Of bicubic enlargement: PSNR, SSIM of the first two frames under tdan, vid4_bicubic. Over all frames these were
@@ -29,11 +29,12 @@ RECORDED = {
 
 
 def test_every_set_has_its_protocols():
-    names = {data: [name for name, protocol in PROTOCOLS.items() if data in protocol.sets] for data in sets.SETS}
+    names = {data: protocols_of(data) for data in (*sets.SETS, "clips_bi", "real_bd")}
     for degradation in ("bi", "bd"):
         assert names[f"vid4_{degradation}"] == ["tdan", "mmagic_vid4", "vid4_bicubic"]
         assert names[f"spmcs_{degradation}"] == ["tdan", "mmagic_spmcs"]
-        assert names[f"vimeo_{degradation}"] == names[f"clips_{degradation}"] == ["tdan"]
+        assert names[f"vimeo_{degradation}"] == ["tdan"]
+    assert names["clips_bi"] == names["real_bd"] == ["tdan"]
     assert all(protocol.name == name and protocol.space == "y" for name, protocol in PROTOCOLS.items())
 
 

@@ -2,9 +2,10 @@
 
 import shutil
 
+import numpy as np
 import pytest
 
-from tdan.sets import DEGRADATIONS, LAYOUTS, SETS, TRAINING_SETS, find_clips
+from tdan.sets import DEGRADATIONS, LAYOUTS, SETS, TRAINING_SETS, data_set, find_clips
 
 
 @pytest.fixture
@@ -26,7 +27,7 @@ def test_every_set_has_both_degradations_and_a_layout():
     for data in SETS.values():
         assert data.degradation in DEGRADATIONS
         assert data.folder in LAYOUTS
-    assert TRAINING_SETS == ("vimeo_bi", "vimeo_bd", "clips_bi", "clips_bd")
+    assert TRAINING_SETS == ("vimeo_bi", "vimeo_bd")
 
 
 @pytest.mark.parametrize("degradation", DEGRADATIONS)
@@ -43,6 +44,25 @@ def test_ends_of_clips_are_scored_and_not_trained_on(root):
     assert [(clip.name, clip.middles) for clip in train] == [("a", (2, 3)), ("b", (2, 3))]
     assert [clip.middles for clip in test] == [tuple(range(6))] * 2
     assert [clip.middles for clip in find_clips(root, "spmcs_bd", "test")] == [tuple(range(6))] * 2
+
+
+def test_clips_of_any_kind(root):
+    """Arrays, and the folders GT and BIx4."""
+    assert (data_set("clips_mine_bd").folder, data_set("clips_mine_bd").degradation) == ("clips_mine", "bd")
+    (root / "clips_mine/train").mkdir(parents=True)
+    for name, count in (("long", 6), ("short", 4), ("long_blur", 6)):
+        np.save(root / f"clips_mine/train/{name}.npy", np.zeros((count, 8, 8, 3), np.uint8))
+    (clip,) = find_clips(root, "clips_mine_bd", "train")
+    assert (clip.name, clip.middles, clip.lows, clip.degradation) == ("long", (2, 3), (), "bd")
+    assert clip.truths[5] == root / "clips_mine/train/long.npy/00000005"
+    for kind in ("GT", "BIx4"):
+        frames(root / f"clips_mine/test/{kind}/a", 6)
+    for prepared in (False, True):
+        (clip,) = find_clips(root, "clips_mine_bi", "test", prepared=prepared)
+        assert (clip.name, len(clip.middles), len(clip.lows)) == ("a", 6, 6 * prepared)
+    assert len(find_clips(root, "real_bi", "test")) == 8  # in the repository
+    with pytest.raises(ValueError, match="real is for testing"):
+        find_clips(root, "real_bi", "train")
 
 
 def test_files_of_low_frames_are_taken_where_they_are(root):
@@ -74,5 +94,5 @@ def test_what_is_missing_is_named(root, clips):
     with pytest.raises(ValueError, match="c: 4 frames; expected 5 or more"):
         find_clips(root, "spmcs_bi", "test")
     shutil.rmtree(root / "clips/train")
-    with pytest.raises(ValueError, match=r"clips: holds no clip of clips_bi \(train\)"):
+    with pytest.raises(ValueError, match="train: holds no clip of 5 frames or more"):
         find_clips(root, "clips_bi", "train")

@@ -1,10 +1,10 @@
-"""The degradations of Vimeo-90K by name, against formulas of their own."""
+"""Degradations by name, against formulas of their own."""
 
 import numpy as np
 import pytest
 
-from common.degrade.by_name import DEGRADATIONS, NOISE, clip_rng, degrade
-from common.degrade.codecs import jpeg, jpeg2000
+from common.degrade.by_name import CLIPWISE, DEGRADATIONS, DRAWN, NOISE, clip_rng, degrade
+from common.degrade.codecs import h264, jpeg, jpeg2000
 from common.degrade.matlab_imresize import imresize
 from tests.helpers.pictures import picture
 
@@ -65,6 +65,25 @@ def test_mixed_noise_is_the_formula():
     assert np.array_equal(frames[0], picture(seed=1))  # not changed
 
 
+@pytest.mark.parametrize("sigma", [15, 25, 50])
+def test_the_spread_is_that_of_the_name(noisy, sigma):
+    noise = noisy[f"gaussian_{sigma}"].astype(float) - 128
+    assert np.median(np.abs(noise)) == pytest.approx(0.6745 * sigma, rel=0.03)  # clipped values do not move it
+
+
+def test_blind_noise_has_one_spread_for_all_frames_and_sometimes_colours():
+    spreads, mixed = [], 0
+    for seed in range(40):
+        first, second = (frame.astype(float) - 128 for frame in degrade([GREY] * 2, "noise_blind", clip_rng(seed, "a")))
+        quarter = [np.median(np.abs(noise)) / 0.6745 for noise in (first, second)]
+        assert quarter[0] == pytest.approx(quarter[1], abs=3)
+        spreads.append(quarter[0])
+        mixed += np.abs(first).max() > 110 and quarter[0] < 15  # noise alone does not reach so far
+    assert 4 < min(spreads) < 10
+    assert 45 < max(spreads) < 60
+    assert 0 < mixed < 15
+
+
 def test_noise_depends_on_seed_and_clip_alone():
     frame = picture(16, 24)
     first = one(frame, "mixed", 3, "00001/0001")
@@ -94,7 +113,7 @@ def test_only_noise_draws():
     for name in DEGRADATIONS:
         rng = np.random.default_rng(0)
         degrade([picture(8, 8)], name, rng)
-        assert (rng.random() == np.random.default_rng(0).random()) == (name not in NOISE)
+        assert (rng.random() == np.random.default_rng(0).random()) == (name not in DRAWN)
 
 
 def test_wrong_arguments():
@@ -113,6 +132,27 @@ def test_codecs_have_the_quality_of_their_name(quality):
     frame = picture()
     assert np.array_equal(one(frame, f"j2k_q{quality}"), jpeg2000(frame, quality))
     assert np.array_equal(one(frame, f"jpeg_q{quality}"), jpeg(frame, quality))
+
+
+def test_h264_sees_the_frames_as_a_clip():
+    frames = [np.roll(picture(64, 96), 2 * k, 1) for k in range(7)]
+    found = degrade(frames, "h264_crf30", clip_rng(0, "a"))
+    assert np.array_equal(found, h264(frames, 30))
+    assert not np.array_equal(found[3], one(frames[3], "h264_crf30"))
+    assert set(CLIPWISE) == {"noise_blind", "h264_crf30", "compression_blind"}
+
+
+def test_blind_compression_is_jpeg_or_h264_of_one_quality():
+    frames = [picture(48, 64, seed=seed) for seed in (0, 1)]
+    jpegs = [[jpeg(frame, quality) for frame in frames] for quality in range(8, 61)]
+    videos = [h264(frames, crf) for crf in range(23, 41)]
+    kinds = [0, 0]
+    for seed in range(12):
+        found = degrade(frames, "compression_blind", clip_rng(seed, "a"))
+        hits = [any(np.array_equal(found, made) for made in all_made) for all_made in (jpegs, videos)]
+        assert any(hits)
+        kinds[hits[1]] += 1
+    assert min(kinds) > 1
 
 
 # Bicubic

@@ -1,4 +1,4 @@
-"""JPEG 2000 and JPEG: which way quality goes, colours and places, the command that they stand for, what is refused."""
+"""JPEG 2000, JPEG, H.264: which way quality goes, colours and places, the command they stand for, what is refused."""
 
 import re
 import shutil
@@ -9,7 +9,7 @@ import av
 import numpy as np
 import pytest
 
-from common.degrade.codecs import jpeg, jpeg2000
+from common.degrade.codecs import h264, jpeg, jpeg2000
 from common.media.image import read_image, write_image
 from tests.helpers.pictures import picture, psnr
 
@@ -34,7 +34,22 @@ def test_jpeg_gets_better_with_its_number(tmp_path):
     assert np.array_equal(jpeg(frame[:, ::-1], 40), jpeg(frame[:, ::-1].copy(), 40))
 
 
-@pytest.mark.parametrize("codec", [jpeg2000, jpeg])
+def test_h264_gets_worse_with_its_number_and_keeps_the_order():
+    frames = [np.roll(picture(), 3 * k, 1) for k in range(5)]
+    scores = []
+    for crf in (10, 30, 40):
+        found = h264(frames, crf)
+        assert len(found) == len(frames)
+        scores.append(np.mean([psnr(frame, other) for frame, other in zip(frames, found, strict=True)]))
+        assert all(psnr(frames[k], found[k]) > psnr(frames[k], found[k - 1]) + 1 for k in range(1, 5))
+    assert scores[0] > scores[1] + 1 > scores[2] + 2
+    with pytest.raises(ValueError, match=r"H\.264 needs frames of one size"):
+        h264([frames[0], frames[0][1:]], 30)
+    with pytest.raises(ValueError, match="quality 52: expected 1 to 51"):
+        h264(frames, 52)
+
+
+@pytest.mark.parametrize("codec", [jpeg2000, jpeg, lambda frame, quality: h264([frame], quality)[0]])
 def test_colours_and_places_are_kept(codec):
     frame = np.zeros((64, 96, 3), np.uint8)
     colours = [(200, 30, 60), (20, 180, 90), (40, 70, 220)]

@@ -174,7 +174,9 @@ def test_broken_videos(tmp_path, caplog):
     with pytest.raises(ValueError, match=r"cut\.mp4 cannot be opened"):
         open_clip(tmp_path / "cut.mp4")
     (tmp_path / "cut.mkv").write_bytes(whole[: len(whole) * 2 // 3])  # readable up to the cut
-    assert 10 < len(list(open_clip(tmp_path / "cut.mkv"))) < 60
+    reader = open_clip(tmp_path / "cut.mkv")
+    assert 10 < len(list(reader)) < 60
+    assert reader.damage.startswith("it ends after ")
 
 
 def test_damaged_frame_is_named(tmp_path):
@@ -185,7 +187,9 @@ def test_damaged_frame_is_named(tmp_path):
         for frame in moving(9):
             container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
         container.mux(stream.encode(None))
-    good = list(open_clip(path))
+    reader = open_clip(path)
+    good = list(reader)
+    assert reader.damage is None
     assert np.array_equal(good[4], moving(9)[4])  # RGB is not touched
     data = bytearray(path.read_bytes())
     position = [i for i in range(len(data)) if data[i : i + 4] == b"\x89PNG"][5]
@@ -202,7 +206,9 @@ def test_damage_in_a_real_clip(real_data, tmp_path, caplog):
     data = bytearray(original.read_bytes())
     data[position + size // 2 : position + size // 2 + 100] = bytes(100)
     (tmp_path / "concealed.mp4").write_bytes(data)
-    assert len(list(open_clip(tmp_path / "concealed.mp4"))) == 81
+    reader = open_clip(tmp_path / "concealed.mp4")
+    assert len(list(reader)) == 81
+    assert reader.damage == "frame 30 is damaged, the decoder guessed part of it"
     assert "frame 30 is damaged" in caplog.text
     data[position : position + 40] = bytes(40)
     (tmp_path / "lost.mp4").write_bytes(data)

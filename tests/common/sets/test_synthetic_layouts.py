@@ -29,6 +29,7 @@ def test_layouts_are_those_of_the_real_sets(all_layouts):
                 expected |= {f"{split}_DVD/video_{clip:04d}/{kind}/{t:05d}.jpg" for kind in ("input", "GT")}
                 expected |= {f"{split}_nah/video_{clip:04d}/{kind}/{t:06d}.png" for kind in ("blur_gamma", "sharp")}
                 expected |= {f"clips/{split}/video_{clip:04d}/{t:08d}.png"}
+                expected |= {f"drawn/{split}/video_{clip:04d}{kind}.npy" for kind in ("", "_flow")}
                 expected |= {f"GOPRO_Large_all/{split}/GOPR{clip:04d}_11_00/{t + 1:06d}.png"}
     for position in range(1, 4):
         expected |= {f"vimeo_triplet/sequences/00001/{position:04d}/im{t}.png" for t in range(1, 4)}
@@ -48,10 +49,14 @@ def test_layouts_are_those_of_the_real_sets(all_layouts):
     for prefix, folder in (("tri", "vimeo_triplet"), ("sep", "vimeo_septuplet")):
         expected |= {f"{folder}/{prefix}_{split}list.txt" for split in ("train", "test")}
     expected |= {f"{name}/meta_info_{name}_GT.txt" for name in ("Vid4", "SPMCS")} | {"FlyingChairs/chairs_split.txt"}
+    expected |= {"drawn/clips.csv"}
     expected |= {f"{path.split('/')[0]}/.synthetic" for path in expected}
     assert set(tree(all_layouts)) == expected
     assert (all_layouts / "vimeo_triplet/tri_trainlist.txt").read_text() == "00001/0001\n00001/0002\n"
     assert (all_layouts / "vimeo_triplet/tri_testlist.txt").read_text() == "00001/0003\n"
+    assert (all_layouts / "drawn/clips.csv").read_text() == (
+        "clip,split,frames,width,height\nvideo_0000,train,3,64,48\nvideo_0001,train,3,64,48\nvideo_0000,test,3,64,48\n"
+    )
     assert (all_layouts / "Vid4/meta_info_Vid4_GT.txt").read_text() == "video_0000 3 (48,64,3)\n"
     assert (all_layouts / "FlyingChairs/chairs_split.txt").read_text() == "1\n1\n2\n"
 
@@ -99,9 +104,9 @@ def test_triplets_carry_the_flow_from_the_middle_frame(all_layouts):
             assert moved < 0.5 * np.median(np.abs(other - middle))
 
 
-def test_only_triplets_have_the_marker_of_flow(all_layouts):
+def test_sets_with_exact_labels_have_the_marker_of_flow(all_layouts):
     marked = {path.parent.name for path in all_layouts.glob("*/.synthetic") if "flow" in json.loads(path.read_text())}
-    assert marked == {"vimeo_triplet"}
+    assert marked == {"vimeo_triplet", "drawn"}
 
 
 def test_training_and_test_clips_differ(all_layouts):
@@ -129,9 +134,43 @@ def test_kitti_clips_hold_sparse_exact_flow(tmp_path):
     assert error[~valid].max() > 1
 
 
+# Clips as memory maps, with flow to their first and last frame
+
+
+def test_drawn_clips_hold_frames_blur_and_the_flow_to_both_ends(tmp_path):
+    clip = Clip("drawn", "test", 0, 0, 5, 48, 64, 0, 1.0, blur=True)
+    LAYOUTS["drawn"].write(tmp_path, clip)
+    stem = str(tmp_path / "test/video_0000")
+    frames, flow, blurry = (np.load(f"{stem}{kind}.npy", mmap_mode="r") for kind in ("", "_flow", "_blur"))
+    assert (frames.dtype, frames.shape) == (np.uint8, (5, 48, 64, 3))
+    assert (flow.dtype, flow.shape) == (np.float16, (5, 2, 48, 64, 2))
+    assert (blurry.dtype, blurry.shape) == (np.uint8, (5, 48, 64, 3))
+    assert frames.flags.c_contiguous
+    assert not flow[0, 0].any()
+    assert not flow[4, 1].any()
+    for t in range(5):
+        for end, other in ((0, 0), (1, 4)):
+            if t != other:
+                moved = np.median(
+                    np.abs(read_at(frames[other], flow[t, end].astype(np.float32)).astype(float) - frames[t])
+                )
+                assert moved < 0.5 * np.median(np.abs(frames[other].astype(float) - frames[t]))
+    sharpness = [np.abs(np.diff(array.astype(float), axis=2)).mean() for array in (frames, blurry)]
+    assert sharpness[0] > sharpness[1]
+
+
+def test_drawn_clips_are_slow_and_fast(tmp_path):
+    for number in range(8):
+        LAYOUTS["drawn"].write(tmp_path, Clip("drawn", "train", number, number, 5, 32, 32, 0, 1.0))
+    flows = [np.load(path)[0, 1].astype(np.float32) for path in sorted(tmp_path.rglob("*_flow.npy"))]
+    typical = [np.median(np.linalg.norm(flow, axis=-1)) for flow in flows]
+    assert min(typical) < 5
+    assert max(typical) > 15
+
+
 def test_layouts_keep_their_positions():
     """The position is part of the seed: another one would change the bytes of sets that were made before."""
     assert list(LAYOUTS) == [
         "DVD", "nah", "vimeo_triplet", "vimeo_septuplet", "vid4", "gopro240", "sintel", "chairs", "spmcs", "clips",
-        "kitti15",
+        "kitti15", "drawn",
     ]  # fmt: skip

@@ -41,6 +41,21 @@ def test_flow_is_what_the_frames_do(scenes, start, end):
     assert psnr.mean() > -10 * np.log10(np.mean(static)) + 10  # and it is not that nothing moved
 
 
+def test_motion_is_the_flow_without_what_it_hides(scenes):
+    assert np.array_equal(scenes[3].motion(2, 5), scenes[3].flow(2, 5)[0])
+
+
+def test_black_behind_a_rounded_alpha_is_black():
+    scene = Scene(0, 48, 64)
+    for layer in scene.layers:
+        layer.texture[..., :3] = 0
+        layer.texture[..., 3] *= np.float32(1 + 2e-7)
+    scene.layers[0].texture[..., :3] = 0.5
+    frame = scene.render(0)
+    assert not np.isnan(frame).any()
+    assert frame.min() == 0
+
+
 def test_flow_and_its_inverse_cancel(scenes):
     for scene in scenes:
         forward, hidden = scene.flow(3, 5)
