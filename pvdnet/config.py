@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from common import cli, settings
+from common.checkpoints import box
 from common.sets import mixtures
 from pvdnet.sets import SETS, TRAINING_SETS
 
@@ -164,6 +165,8 @@ def parse(argv: list[str]) -> tuple[argparse.Namespace, Config]:
         UsageError: a flag is unknown, has a wrong value, or contradicts another.
     """
     options = build_parser().parse_args(argv)
+    if not options.identity:
+        box.choose(options, "pvdnet", "config_PVDNet")
     if options.mode is None:
         options.mode = (preset(options.config) if options.config else Config).mode
     otherwise = "config_PVDNet" if options.mode in ("PVDNet_DVD", "PVDNet_nah") else ""

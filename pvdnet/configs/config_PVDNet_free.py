@@ -1,4 +1,4 @@
-"""PVDNet_free, for hours on a core, on clips that anyone can make; our own, no published counterpart.
+"""PVDNet_free, for an hour on a core, on clips that anyone can make; our own, no published counterpart.
 
 It leaves BIMNet out, which costs more than the rest: the pixel volume holds the neighbourhoods of the previous result
 where they are.
@@ -19,8 +19,8 @@ config = Config(
     width=128,
     frame_itr_num=5,
     lr_init=1e-3,
-    total_itr=80_000,
-    T_period=(80_000,),
+    total_itr=8_000,
+    T_period=(8_000,),
     restarts=(),
     restart_weights=(),
     ema=0.999,
