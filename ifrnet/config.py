@@ -160,7 +160,8 @@ def _check(options: argparse.Namespace, config: Config) -> None:
     cli.check_run_options(options, baseline="dis")
     if bool(options.output) != bool(options.input or options.export):
         raise cli.UsageError("--output goes with --input and with --export, and they need it")
-    mixtures.check_use(config.data, options.is_train, SETS, TRAINING_SETS)
+    if not (options.input or options.export):
+        mixtures.check_use(config.data, options.is_train, SETS, TRAINING_SETS)
     unlabelled = [name for name, _ in mixtures.parts(config.data) if name in SETS and name != "vimeo90k"]
     if options.is_train and config.distill and unlabelled:
         raise cli.UsageError(f"--data {unlabelled[0]} has no flow labels: add --set distill=false")
