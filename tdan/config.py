@@ -186,7 +186,7 @@ def parse(argv: list[str]) -> tuple[argparse.Namespace, Config]:
     of_mode = options.mode if options.mode in PRESETS else ""
     without_run = not options.is_train and (options.ckpt_abs_name or options.baseline)
     config = settings.choose(Config, options, preset, PRESETS, of_mode or (of_data if without_run else ""))
-    config = settings.settle(config, options)
+    config = mixtures.for_testing(settings.settle(config, options), options)
     _check(options, config)
     return options, config
 

@@ -62,6 +62,7 @@ FLAGS = [  # what is given, where it ends up: a setting, or an option
     (f"{INPUT} --padding tdan_eval", "padding", "tdan_eval"),
     (f"{INPUT} --tile 256", "tile", 256),
     (f"{INPUT} --chop", "chop", True),
+    (f"{INPUT} --weights x.pth", "weights", "x.pth"),
     (f"{INPUT} --flips", "flips", True),
     (f"{INPUT} --fps 60000/1001", "fps", Fraction(60000, 1001)),
     (f"{INPUT} --overwrite", "overwrite", True),
