@@ -18,7 +18,7 @@ from ifrnet.model import MULTIPLE, SIZES, multiple_of
 from ifrnet.sets import CLIPS, SETS, TRAINING_SETS
 
 LARGE = ("gopro", "adobe240")  # scored with weights of GoPro, which know other times than 1/2
-CHOICES = {"network": SIZES, "amp": ("off", "bf16", "fp16")}
+CHOICES = {"network": SIZES, "init": ("pytorch", "kaiming"), "amp": ("off", "bf16", "fp16")}
 LEAST = dict.fromkeys((
     "total_batch", "crop", "epochs", "valid_every_epoch", "write_log_every_step", "save_every_step", "max_ckpt_num",
 ), 1) | {"batch_size": 0, "max_steps": 0, "thread_num": -1, "max_distance": 2, "warmup": 0, "valid_samples": 0,
@@ -35,6 +35,7 @@ class Config:
     network: str = "IFRNet"  # one of model.SIZES
     data: str = "vimeo90k"  # one of sets.SETS, a set of clips, or several to train on: free,drawn:0.5
     valid_data: str = ""  # set that validates; empty: the (first) one that is trained on
+    init: str = "pytorch"  # start of training: pytorch, as published, or kaiming, from which motion is seen sooner
     manual_seed: int = 1234
     save_sample: bool = False  # sample pictures
 
@@ -45,6 +46,7 @@ class Config:
     thread_num: int = -1  # loader workers; -1: as many as there are cores, at most 16
     crop: int = 224  # side of the random crop, pixels
     max_distance: int = 8  # of the inputs, frames, in clips without flow
+    max_motion: float = math.inf  # of clips with flow, pixels from the middle to an end; others are left out
     reduce: float = 0.0  # chance that a clip is reduced to half its size before its crop
     augment_large: float = 0.1  # chance that a sample is enlarged twice before its crop
 
@@ -89,10 +91,11 @@ TINY = {
 }  # fmt: skip
 # Ours, in the box: sized for a laptop, trained on real clips and on photographs that move.
 FREE = {
-    "network": "IFRNet_free", "data": "drawn,free", "valid_data": "real", "total_batch": 8, "crop": 96,
-    "max_steps": 7000, "learning_rate": 1e-3, "learning_rate_end": 1e-5, "warmup": 100, "believe_labels": 3000,
+    "network": "IFRNet_free", "init": "kaiming", "data": "drawn,free", "valid_data": "real", "total_batch": 8,
+    "crop": 96, "max_steps": 7000, "learning_rate": 1e-3, "learning_rate_end": 1e-5, "warmup": 100,
+    "believe_labels": 1500,
     "ema": 0.999, "valid_every_epoch": 12, "valid_samples": 24, "write_log_every_step": 20, "save_every_step": 100,
-    "augment_large": 0.1, "reduce": 0.5, "thread_num": 0,
+    "augment_large": 0.1, "max_motion": 12.0, "reduce": 0.3, "thread_num": 0,
 }  # fmt: skip
 PRESETS = {
     "IFRNet_Vimeo90K": Config(),
@@ -157,7 +160,8 @@ def _check(options: argparse.Namespace, config: Config) -> None:
     cli.check_run_options(options, baseline="dis")
     if bool(options.output) != bool(options.input or options.export):
         raise cli.UsageError("--output goes with --input and with --export, and they need it")
-    mixtures.check_use(config.data, options.is_train, SETS, TRAINING_SETS)
+    if not (options.input or options.export):
+        mixtures.check_use(config.data, options.is_train, SETS, TRAINING_SETS)
     unlabelled = [name for name, _ in mixtures.parts(config.data) if name in SETS and name != "vimeo90k"]
     if options.is_train and config.distill and unlabelled:
         raise cli.UsageError(f"--data {unlabelled[0]} has no flow labels: add --set distill=false")

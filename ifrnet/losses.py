@@ -10,7 +10,6 @@ from ifrnet.model import resize
 
 GEOMETRY_WEIGHT = 0.01
 DISTILLATION_WEIGHT = 0.01
-BELIEF = 0.5  # weight of a label that is believed
 BELIEVED_WEIGHT = 0.05
 BETA = 0.3  # how fast the teacher loses its say where the finest flow disagrees with it
 
@@ -142,7 +141,7 @@ def training_losses(
     dis = 0
     for name, label in zip(("flow0", "flow1"), labels.split(2, 1), strict=True):
         weight = robust_weight(outputs[f"{name}_1"].detach(), label)
-        weight = torch.full_like(weight, BELIEF) if believed else weight
+        weight = torch.ones_like(weight) if believed else weight
         for level in (2, 3, 4):
             factor = 2 ** (level - 1)
             dis = dis + distillation(factor * resize(outputs[f"{name}_{level}"], factor), label, weight)

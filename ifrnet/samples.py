@@ -171,8 +171,10 @@ class ClipSamples(Dataset):
     """
 
     def __init__(self, clips: list[Clip], config):
-        self.clips, self.config = clips, config
-        self.order = ShuffledOrder(len(clips), config.manual_seed)
+        self.clips = [clip for clip in clips if not clip.flow or motion(clip) <= config.max_motion]
+        if not self.clips:
+            raise ValueError(f"{clips[0].flow.parent}: no clip moves by {config.max_motion:g} pixels or less")
+        self.config, self.order = config, ShuffledOrder(len(self.clips), config.manual_seed)
         self[0]  # now, not after hours of training
 
     def __len__(self) -> int:
@@ -192,6 +194,12 @@ class ClipSamples(Dataset):
             frames, flow = label(frames, config.crop, dice)
         frames, flow = augment(frames, flow, dice, config.crop, config.crop, config.augment_large)
         return to_batch(frames, [(between - first) / (last - first)], flow)
+
+
+def motion(clip: Clip) -> float:
+    """How far the middle frame of a clip with flow moves to its first frame, pixels: nine of ten by less."""
+    flow = clip.flows(len(clip) // 2)[0][::8, ::8]
+    return float(np.percentile(np.linalg.norm(flow, axis=2), 90))
 
 
 def draw_times(length: int, most: int | None, coins: random.Random) -> tuple[int, int, int]:

@@ -19,7 +19,7 @@ from common.training.sampling import to_device
 from ifrnet.checkpoints import load_network
 from ifrnet.config import Config
 from ifrnet.losses import training_losses
-from ifrnet.model import IFRNet
+from ifrnet.model import IFRNet, initialise
 from ifrnet.samples import ClipSamples, TestSamples, TrainingSamples
 from ifrnet.schedule import learning_rate
 from ifrnet.sets import find_samples
@@ -70,6 +70,8 @@ def train(options, config: Config) -> int:
             network = load_network(options.ckpt_abs_name, config.network)
         else:
             network = IFRNet(config.network)
+            if config.init == "kaiming":
+                initialise(network)
         run.begin(network.train(), last=steps, epoch=epoch)
 
         # What is minimised, by which optimiser and schedule

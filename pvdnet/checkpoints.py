@@ -8,6 +8,7 @@ from torch import nn
 from common.checkpoints import checkpoint_file
 from common.checkpoints.run_checkpoints import find_weights
 from common.ops.liteflownet import LiteFlowNet
+from pvdnet.classical import FILTERS
 from pvdnet.config import Config, preset
 from pvdnet.models.deblurnet import DeblurNet, compile_parts
 
@@ -49,13 +50,13 @@ def write(network: nn.Module, layout: str) -> dict:
 def load(options, config: Config, device: torch.device) -> tuple[DeblurNet | None, Path | None]:
     """The network that the options ask for, on the device and ready to run, and its checkpoint's path.
 
-    Both are None under `--identity`.
+    Under `--identity` the path is None, and the network too, or a filter in its place.
 
     Raises:
         ValueError: there is no such checkpoint, or it is of another network.
     """
     if options.identity:
-        return None, None
+        return FILTERS.get(options.identity), None
     path = find_weights(options, config, "pvdnet")
     network = _build(config)
     checkpoint_file.load_strict(network, checkpoint_file.load(path), path)

@@ -12,9 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from common import cli, settings
+from common.checkpoints import box
+from common.sets import mixtures
+from pvdnet.sets import SETS, TRAINING_SETS
 
+FILTERS = ("unsharp", "wiener")  # without weights, see classical.py
 HERE = Path(__file__).parent
-CHOICES = {"data": ("DVD", "nah", "random"), "LRS": ("CA", "LD"), "amp": ("off", "bf16", "fp16")}
+CHOICES = {"LRS": ("CA", "LD"), "amp": ("off", "bf16", "fp16")}
 LEAST = dict.fromkeys((
     "PV_ksize", "batch_size", "frame_itr_num", "total_itr", "max_ckpt_num", "write_ckpt_every_epoch",
     "write_log_every_itr", "refresh_image_log_every_epoch",
@@ -30,7 +34,8 @@ class Config:
     config: str = "config_PVDNet"  # the preset's file in configs/
     network: str = "PVDNet"  # file in models/archs
     trainer: str = "trainer"  # file in models/trainers
-    data: str = "DVD"  # DVD, nah; for testing also random
+    data: str = "DVD"  # one of sets.SETS, a set of clips, or several to train on: free,drawn:0.5
+    valid_data: str = ""  # set that validates; empty: the (first) one that is trained on
     manual_seed: int = 0
     is_verbose: bool = False  # a line per iteration
     save_sample: bool = False  # sample pictures while training
@@ -60,6 +65,7 @@ class Config:
     eta_min: float = 1e-7  # CA
     decay_period: tuple[int, ...] = (400_000,)  # LD, steps
     decay_rate: float = 0.25  # LD
+    ema: float = 0.0  # moving average of the weights, which is then tested and kept; 0: none
     amp: str = "off"  # off, bf16, fp16
     compile: bool = False
 
@@ -72,6 +78,10 @@ class Config:
         """Refuse settings that contradict each other."""
         cycles = len(self.T_period)
         settings.check_values(self, CHOICES, LEAST)
+        settings.check_average(self.ema)
+        mixtures.check(self.data, SETS)
+        if self.valid_data:
+            mixtures.check(self.valid_data, TRAINING_SETS, field="valid_data")
         for name in ("lr_init", "gc", "wi"):
             if not 0 < getattr(self, name) < math.inf:
                 raise cli.UsageError(f"{name} {getattr(self, name)}: expected a positive number")
@@ -118,7 +128,8 @@ def build_parser() -> cli.Parser:
     keep = argparse.SUPPRESS
     add = parser.add_argument
     add("--config", help="preset: a file in pvdnet/configs; testing without it reads the run folder's saved one")
-    add("-data", "--data", default=keep, choices=CHOICES["data"], help="random: frames without truth")
+    add("-data", "--data", default=keep, metavar="SET", help=mixtures.help_text(SETS, TRAINING_SETS)
+        + "; random: frames without truth")  # fmt: skip
     add(
         "-LRS",
         "--learning_rate_scheduler",
@@ -137,12 +148,13 @@ def build_parser() -> cli.Parser:
     add("-eval_mode", "--eval_mode", default="quan", help="label in the score file")
     add("--protocol", nargs="+", default=["pvdnet_code", "pvdnet_paper"], choices=("pvdnet_code", "pvdnet_paper"),
         help="how to score: as the published code, as the paper's MATLAB scripts")  # fmt: skip
-    add("--identity", action="store_true", help="score or write the blurry input itself, without a network")
+    add("--identity", nargs="?", const="identity", choices=("identity", *FILTERS), help="score or write, without a "
+        "network, the blurry input itself, or what a classical filter makes of it")  # fmt: skip
     add("--parity", action="store_true", help="with --input: crop to multiples of 4 and leave BIMNet's rest out, "
         "as the published code does; else pad")  # fmt: skip
     cli.add_run_arguments(parser, "logs/PVDNet_TOG2021")
     cli.add_common_arguments(parser)
-    parser.set_defaults(mode=Config.mode, project=Config.project)
+    parser.set_defaults(project=Config.project)
     return parser
 
 
@@ -153,6 +165,10 @@ def parse(argv: list[str]) -> tuple[argparse.Namespace, Config]:
         UsageError: a flag is unknown, has a wrong value, or contradicts another.
     """
     options = build_parser().parse_args(argv)
+    if not options.identity:
+        box.choose(options, "pvdnet", "config_PVDNet")
+    if options.mode is None:
+        options.mode = (preset(options.config) if options.config else Config).mode
     otherwise = "config_PVDNet" if options.mode in ("PVDNet_DVD", "PVDNet_nah") else ""
     if options.mode.startswith("PVDNet_large"):
         otherwise = "config_PVDNet_large"
@@ -174,9 +190,5 @@ def _check(options: argparse.Namespace, config: Config) -> None:
         raise cli.UsageError(f"--network {config.network} does not go with --trainer {config.trainer}")
     if alone and not options.identity and (options.input or config.data == "random"):
         raise cli.UsageError("BIMNet alone deblurs nothing: --input and --data random need a PVDNet")
-    if options.is_train and config.data == "random":
-        raise cli.UsageError("--data random has no sharp frames: train on DVD or nah")
-    if options.is_train and options.ckpt_abs_name:
-        raise cli.UsageError(
-            "--ckpt_abs_name goes with testing; -r resumes a training, --set BIMNet_ckpt= loads BIMNet"
-        )
+    if not options.input:
+        mixtures.check_use(config.data, options.is_train, SETS, TRAINING_SETS)

@@ -54,7 +54,7 @@ def protocol_scores(name: str, result: np.ndarray, gt: np.ndarray) -> tuple[floa
 
 
 def deblur(network: DeblurNet | None, frames: list[torch.Tensor], memory: torch.Tensor, amp: str) -> torch.Tensor:
-    """One step of the recurrence; without a network the blurry frame itself."""
+    """One step of the recurrence; without a network the blurry frame itself. A filter may be in the network's place."""
     if network is None:
         return frames[1]
     with torch.inference_mode(), autocast(frames[1].device, amp):
@@ -67,7 +67,7 @@ def evaluate(options, config: Config) -> int:
         return _evaluate_BIMNet(options, config)
     with distributed.joined(options) as processes:
         network, path = load(options, config, processes.device)
-        name = path.stem if path else "identity"
+        name = path.stem if path else options.identity
         videos = find_videos(options.data_root, config.data, "test")
         evaluation = Evaluation(options, config, name, processes, place="result/quanti_quali")
 

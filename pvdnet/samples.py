@@ -9,7 +9,7 @@ of the processes; it is dealt out to them in turn, and a process's last batch of
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
@@ -91,6 +91,35 @@ class TrainingClips(Dataset):
             frames.append(frame)
             truths.append(as_tensor(sharp[crop]))
         return {"input": torch.stack(frames), "gt": torch.stack(truths)}
+
+
+class MixedClips(Dataset):
+    """Several `TrainingClips` at once, each with its share of every epoch, whatever its size.
+
+    An epoch has as many samples as all of them together. A set goes on where the epoch before has left it, so that all
+    of its samples come before one comes again, and each time with another crop.
+
+    Args:
+        sets: what is mixed.
+        weights: of the sets.
+    """
+
+    def __init__(self, sets: Sequence[TrainingClips], weights: Sequence[float]):
+        self.sets = sets
+        self.ends = np.rint(np.cumsum(weights) / sum(weights) * sum(map(len, sets))).astype(int)
+
+    def __len__(self) -> int:
+        return int(self.ends[-1])
+
+    def place(self, epoch: int, sample: int) -> tuple[int, int, int]:
+        """Number of the set, how often it was used up before, and the sample in it."""
+        number = int(np.searchsorted(self.ends, sample, side="right"))
+        begin, end = (0, *self.ends.tolist())[number : number + 2]
+        return number, *divmod(epoch * (end - begin) + sample - begin, len(self.sets[number]))
+
+    def __getitem__(self, key: tuple[int, int]) -> dict[str, torch.Tensor]:
+        number, *own = self.place(*key)
+        return self.sets[number][tuple(own)]
 
 
 def check_crop(shape: tuple[int, ...], config, video: Video) -> None:

@@ -1,27 +1,42 @@
 """PVDNet's sets on disk: folders of videos, each with blurry and sharp frames.
 
 Layout: `<data_root>/train_DVD/<video>/{input,GT}/*.jpg`, `train_nah/<video>/{blur_gamma,sharp}/*.png`, `test_*`
-likewise, `random/<video>/*` without sharp frames. A video may lie in further subfolders.
+likewise, `random/<video>/*` without sharp frames. A video may lie in further subfolders. Sets of clips with blurry
+twins: `common/sets/clips.py`.
 """
 
 import os
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 
+from common.degrade.motion_blur import blur_clip
 from common.media.image import list_frames, read_image
+from common.sets.clips import find_clips, is_clip_set
 
+SETS = ("DVD", "nah", "random")
+TRAINING_SETS = ("DVD", "nah")
+EXPOSURE = 1.0  # frame intervals, of the blur that is made where a set has none
 SUBFOLDERS = {"DVD": ("input", "GT"), "nah": ("blur_gamma", "sharp")}
 
 
 @dataclass(frozen=True)
 class Video:
-    """The frames of one video; `sharp` is empty where there is no truth."""
+    """The frames of one video.
+
+    Attributes:
+        name: unique in its set.
+        blurry: frames; of those that are made, the sharp ones.
+        sharp: as many; empty where there is no truth.
+        made: whether blurry frames are made of the sharp ones when they are read.
+    """
 
     name: str
     blurry: tuple[Path, ...]
     sharp: tuple[Path, ...]
+    made: bool = False
 
     def __len__(self) -> int:
         return len(self.blurry)
@@ -32,12 +47,15 @@ def find_videos(data_root: str | Path, data: str, split: str) -> list[Video]:
 
     Args:
         data_root: folder of the data sets.
-        data: "DVD", "nah" or "random".
+        data: one of `SETS`, or a set of clips. Of clips those with blurry twins count; for testing on a set without
+            any, such as `real`, blur is made.
         split: "train" or "test"; "random" has only one.
 
     Raises:
         ValueError: the folder is missing or empty, or blurry and sharp frames do not pair up by name.
     """
+    if is_clip_set(data):
+        return _clips(data_root, data, split)
     root = Path(data_root) / ("random" if data == "random" else f"{split}_{data}")
     if not root.is_dir():
         raise ValueError(
@@ -55,6 +73,14 @@ def find_videos(data_root: str | Path, data: str, split: str) -> list[Video]:
         expected = "<video>/*" if data == "random" else f"<video>/{{{','.join(SUBFOLDERS[data])}}}/*"
         raise ValueError(f"{root}: holds no video; expected {expected}")
     return videos
+
+
+def _clips(data_root: str | Path, data: str, split: str) -> list[Video]:
+    clips = find_clips(data_root, data, split, least=2, twin="blur" if split == "train" else "")
+    known = [clip for clip in clips if clip.blur]
+    if known:
+        return [Video(clip.name, tuple(list_frames(clip.blur)), clip.frames) for clip in known]
+    return [Video(clip.name, clip.frames, clip.frames, made=True) for clip in clips]
 
 
 def folders_under(root: Path) -> list[Path]:
@@ -93,7 +119,7 @@ def read_pair(video: Video, index: int) -> tuple[np.ndarray, np.ndarray | None]:
     Raises:
         ValueError: a file is broken, or the two differ in size.
     """
-    blurry = read_image(video.blurry[index])
+    blurry = _blurred(video.sharp)[index] if video.made else read_image(video.blurry[index])
     sharp = read_image(video.sharp[index]) if video.sharp else None
     if sharp is not None and blurry.shape != sharp.shape:
         raise ValueError(
@@ -101,3 +127,8 @@ def read_pair(video: Video, index: int) -> tuple[np.ndarray, np.ndarray | None]:
             f"{sharp.shape[1]}x{sharp.shape[0]}; expected one size"
         )
     return blurry, sharp
+
+
+@lru_cache(8)  # the clips of `real`, which a training validates on again and again
+def _blurred(frames: tuple[Path, ...]) -> list[np.ndarray]:
+    return blur_clip([read_image(frame) for frame in frames], EXPOSURE)

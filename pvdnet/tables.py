@@ -1,5 +1,6 @@
 """What is PVDNet's own in measuring its rows of results.csv; see common/tables/measurement.py."""
 
+from common.sets.clips import is_clip_set
 from pvdnet.sets import find_videos
 
 COMMAND = "pvdnet/run.py"
@@ -12,12 +13,13 @@ PICTURES = {"blurry": "png/input/*/*.png", "result": "png/output/*/*.png", "trut
 
 def folder(data: str) -> str:
     """Of a set, in the data root."""
-    return f"test_{data}"
+    return data if is_clip_set(data) else f"test_{data}"
 
 
 def found(data: str, data_root: str) -> tuple[list[str], str]:
     """Names of a set's clips that are here, and what of the whole set is not; ValueError if nothing is."""
-    names, whole = [video.name for video in find_videos(data_root, data, "test")], VIDEOS[data]
+    names = [video.name for video in find_videos(data_root, data, "test")]
+    whole = VIDEOS.get(data, len(names))
     return names, "" if len(names) == whole else f"{len(names)} of {whole} videos"
 
 

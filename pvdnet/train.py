@@ -11,14 +11,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from common.checkpoints import checkpoint_file
 from common.media.flow_color import flow_to_image
 from common.ops.warp import backward_warp
+from common.sets import mixtures
 from common.training.run_log import Means
 from common.training.sample_pictures import grid
 from common.training.sampling import Batches, to_tensor, usual_workers
 from pvdnet.config import HERE, Config
 from pvdnet.frame_training import FrameTraining
-from pvdnet.samples import EpochBatches, TrainingClips
+from pvdnet.samples import EpochBatches, MixedClips, TrainingClips
 from pvdnet.sets import Video, find_videos
 
 FLOW_NETWORK = HERE.parent / "common/ops/liteflownet.py"
@@ -31,8 +33,10 @@ def train(options, config: Config) -> int:
         processes, steps = run.processes, config.frame_itr_num
 
         # What is drawn
-        clips = TrainingClips(find_videos(options.data_root, config.data, "train"), config)
-        test = run.share(find_videos(options.data_root, config.data, "test"))
+        names, weights = zip(*mixtures.parts(config.data), strict=True)
+        sets = [TrainingClips(find_videos(options.data_root, name, "train"), config) for name in names]
+        clips = MixedClips(sets, weights) if len(sets) > 1 else sets[0]
+        test = run.share(find_videos(options.data_root, config.valid_data or names[0], "test"))
         part = {"rank": processes.rank, "world_size": processes.world_size}
         order = EpochBatches(len(clips), config.batch_size, **part, seed=config.manual_seed)
         epochs = math.ceil(config.total_itr / (order.per_epoch * steps))
@@ -40,7 +44,11 @@ def train(options, config: Config) -> int:
         # What is computed and minimised, by which optimiser and schedule
         Trainer = importlib.import_module(f"pvdnet.models.trainers.{config.trainer}").Trainer
         resumed = run.find_saved()
-        trainer = Trainer(config, processes, fresh=not resumed)
+        start = None if resumed else options.ckpt_abs_name
+        trainer = Trainer(config, processes, fresh=not (resumed or start))
+        if start:
+            trainer.start(checkpoint_file.load(start), start)
+            run.log.say(f"starts from the weights of {start}")
         run.begin(trainer, epochs, order.per_epoch)
         run.write_description(trainer.cost, [HERE / f"models/archs/{config.network}.py", FLOW_NETWORK])
         if not resumed:
@@ -77,11 +85,12 @@ def train(options, config: Config) -> int:
 def validate(run: FrameTraining, test: list[Video]) -> float | None:
     """Tell the mean losses and PSNR of the test frames; returns the PSNR, None if it is no number."""
     began, means = time.time(), Means()
-    for number, video in enumerate(test, 1):
-        for index, (values, batch, outputs) in enumerate(run.trainer.validate(video)):
-            means.add(values, 1)
-            if run.config.save_sample and index == min(1, len(video) - 1):
-                run.show("valid", pictures(batch, 0, outputs), number, where=f"E{run.epoch:02}_")
+    with run.trainer.average.applied():
+        for number, video in enumerate(test, 1):
+            for index, (values, batch, outputs) in enumerate(run.trainer.validate(video)):
+                means.add(values, 1)
+                if run.config.save_sample and index == min(1, len(video) - 1):
+                    run.show("valid", pictures(batch, 0, outputs), number, where=f"E{run.epoch:02}_")
     found = means.over(run.processes, (*run.trainer.keys, "psnr"))
     run.report("valid", found, time.time() - began)
     return None if math.isnan(found["psnr"]) else found["psnr"]

@@ -264,7 +264,8 @@ def _check(options: argparse.Namespace, config: Config) -> None:
         raise cli.UsageError("--output goes with --input and with --export, which needs it")
     if options.input and not (options.output or options.flo):
         raise cli.UsageError("--input needs --output, --flo, or both")
-    mixtures.check_use(config.data, options.is_train, SETS, TRAINING_SETS)
+    if not (options.input or options.export):
+        mixtures.check_use(config.data, options.is_train, SETS, TRAINING_SETS)
     given = [f"--{name}" for name in ("flo", "arrows", "multi", "slow") if getattr(options, name)]
     if given and not options.input:
         raise cli.UsageError(f"{given[0]} goes with --input")

@@ -200,6 +200,7 @@ def _check(options: argparse.Namespace, config: Config) -> None:
     cli.check_run_options(options)
     if bool(options.output) != bool(options.input or options.export):
         raise cli.UsageError("--output goes with --input and with --export, and they need it")
-    mixtures.check_use(config.data, options.is_train, SETS, TRAINING_SETS)
+    if not (options.input or options.export):
+        mixtures.check_use(config.data, options.is_train, SETS, TRAINING_SETS)
     if options.chop and options.tile:
         raise cli.UsageError("--chop and --tile both cut frames into parts: give one of them")

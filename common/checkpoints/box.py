@@ -41,7 +41,7 @@ class Boxed:
     def line(self) -> str:
         """What own video says of it."""
         fetch = f"; for those: python -m common.checkpoints fetch {self.published}" if self.published else ""
-        return f"{self.config}, in the box (MIT): {self.score}{fetch}"
+        return f"{self.path.stem}, in the box (MIT): {self.score}{fetch}"
 
 
 def boxed(paper: str) -> list[Boxed]:
@@ -84,7 +84,7 @@ def choose(options, paper: str, usual: str, task: str = "") -> None:
         raise UsageError(f"--weights free: there are none in the box for {task or paper}; see {paper}/weights")
     if found is None:
         return
-    options.mode = options.config = found.config
+    options.mode, options.config = found.path.stem, found.config
     options.ckpt_abs_name = str(found.path)
     if options.input:
         print(found.line, file=sys.stderr)

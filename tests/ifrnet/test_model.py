@@ -5,7 +5,7 @@ import torch
 
 from common.ops import complexity
 from common.ops.memory_format import layout_of
-from ifrnet.model import IFRNet, check_size, multiple_of
+from ifrnet.model import IFRNet, check_size, initialise, multiple_of
 
 PUBLISHED = {"IFRNet": (4_959_692, 22.18), "IFRNet_L": (19_699_460, 87.85), "IFRNet_S": (2_803_610, 12.60)}
 
@@ -131,3 +131,20 @@ def test_compiled_equals_eager(tiny):
     torch.testing.assert_close(
         torch.compile(tiny)(img0, img1, t)["pred"], tiny(img0, img1, t)["pred"], atol=2e-3, rtol=0
     )
+
+
+def test_at_kaimings_start_features_keep_what_frames_show_and_flows_are_small():
+    torch.manual_seed(0)
+    frames = torch.rand(2, 1, 3, 64, 64)
+    spreads = []
+    for start in (lambda network: None, initialise):
+        network = IFRNet("IFRNet_free")
+        start(network)
+        with torch.no_grad():
+            pair = network.encode(frames[0], frames[1])
+            outputs = network.decode(pair, torch.tensor([0.5]))
+        spreads.append((pair.features0[3] - pair.features1[3]).std().item())
+        flow = outputs["flow0_1"].abs().max().item()
+    assert spreads[0] < 0.01 * spreads[1]
+    assert 0.05 < spreads[1] < 5
+    assert 0 < flow < 2

@@ -50,7 +50,11 @@ FLAGS = [  # what is given, where it ends up: a setting, or an option
     ("--input a.mp4 --output b.mp4", "input", "a.mp4"),
     ("--tile 256", "tile", 256),
     ("--overwrite", "overwrite", True),
-    ("--identity", "identity", True),
+    ("--identity", "identity", "identity"),
+    ("--identity wiener", "identity", "wiener"),
+    ("--data free,drawn:0.5 --is_train", "data", "free,drawn:0.5"),
+    ("--config config_PVDNet_free --data real", "mode", "PVDNet_free"),
+    ("--config config_PVDNet_free --input a.mp4 --output b.mp4", "network", "PVDNet_free"),
     ("--parity", "parity", True),
     ("--protocol pvdnet_paper", "protocol", ["pvdnet_paper"]),
     ("--debug", "debug", True),
@@ -125,7 +129,11 @@ def test_unknown_flags(logs, refused, given, near):
         ("--config ../configs/config_PVDNet", "no file"),
         ("--network LargePVD", "no file pvdnet/models/archs/LargePVD.py; there are"),
         ("--is_train --trainer x", "no file pvdnet/models/trainers/x.py; there are"),
-        ("--data REDS", "invalid choice: 'REDS'"),
+        ("--data REDS", "data REDS: expected one of DVD, nah, random, or a set of clips"),
+        ("--data DVD,nah", "several sets are for training; test on one"),
+        ("--set valid_data=random", "valid_data random: expected one of DVD, nah, or a set of clips"),
+        ("--set ema=2", "ema 2: expected 0"),
+        ("--identity blur", "invalid choice: 'blur'"),
         ("-LRS cosine", "invalid choice: 'cosine'"),
         ("-b two", "invalid int value: 'two'"),
         ("-b", "expected one argument"),
@@ -140,7 +148,7 @@ def test_unknown_flags(logs, refused, given, near):
         ("-r last", "-r last: expected an epoch number or auto"),
         ("-ckpt_epoch last", "invalid int value: 'last'"),
         ("--mode mine", "--mode mine has no saved config: add --config"),
-        ("--is_train --data random", "no sharp frames"),
+        ("--is_train --data random", "--data random is for testing: train on one of DVD, nah, or on clips"),
         ("--is_train --input x --output y", "--is_train and --input do not go together"),
         ("--is_train --identity", "--identity has no network: it goes with testing and with --input"),
         ("--input x", "--input and --output go together"),
@@ -192,9 +200,9 @@ FIELDS = [field for field in dataclasses.fields(Config) if field.name != "config
 @pytest.mark.parametrize("field", FIELDS, ids=lambda field: field.name)
 def test_set_overrides_a_field_of_any_type(logs, field):
     given = {
-        "network": "PVDNet_small", "trainer": "trainer_BIMNet", "data": "nah", "LRS": "LD", "amp": "bf16",
-        "PV_ksize": 3, "height": 128, "width": 64, "T_period": (1, 2, 3, 4, 5), "restarts": (1, 2, 3, 4),
-        "restart_weights": (1.0, 0.5, 0.25, 0.125), "decay_period": (10, 20),
+        "network": "PVDNet_small", "trainer": "trainer_BIMNet", "data": "nah", "valid_data": "nah", "ema": 0.9,
+        "LRS": "LD", "amp": "bf16", "PV_ksize": 3, "height": 128, "width": 64, "T_period": (1, 2, 3, 4, 5),
+        "restarts": (1, 2, 3, 4), "restart_weights": (1.0, 0.5, 0.25, 0.125), "decay_period": (10, 20),
     }  # fmt: skip
     old = getattr(parse([])[1], field.name)
     others = {bool: lambda: not old, str: lambda: f"{old}x", int: lambda: old + 3, float: lambda: old + 3}

@@ -10,7 +10,15 @@ from torch.utils.data import DataLoader
 
 from common.media.image import write_image
 from pvdnet.config import Config
-from pvdnet.samples import EpochBatches, TrainingClips, clip_frames, random_crop, training_order, validation_videos
+from pvdnet.samples import (
+    EpochBatches,
+    MixedClips,
+    TrainingClips,
+    clip_frames,
+    random_crop,
+    training_order,
+    validation_videos,
+)
 from pvdnet.sets import SUBFOLDERS, find_videos, read_pair
 from tests.helpers.blurry_videos import frame, make_video
 
@@ -141,7 +149,7 @@ def test_later_frames_smaller_than_the_crop(root):
 def test_frames_of_the_size_of_the_crop(tmp_path):
     make_video(tmp_path / "train_nah" / "a", height=32, width=40)
     clips = TrainingClips(find_videos(tmp_path, "nah", "train"), dataclasses.replace(SMALL, width=40))
-    expected = torch.from_numpy(frame(0, height=32).transpose(2, 0, 1)) / 255
+    expected = torch.from_numpy(frame(0, height=32).transpose(2, 0, 1))
     assert torch.equal(clips[1, 0]["gt"][0], expected)
 
 
@@ -149,12 +157,12 @@ def test_sample_is_a_window_with_one_crop(root):
     clips = TrainingClips(find_videos(root, "nah", "train"), SMALL)
     assert clips.items == [(0, 0), (1, 0), (1, 3)]
     sample = clips[1, 2]  # frames 2 to 6 of the second video
-    assert torch.equal((sample["gt"][:, 2, 0, 0] * 255 / 5).round().int(), torch.tensor([2, 3, 4, 5, 6]))
-    top, left = (sample["gt"][0, :2, 0, 0] * 255 / 2).round().int().tolist()
+    assert torch.equal(sample["gt"][:, 2, 0, 0], 5 * torch.tensor([2, 3, 4, 5, 6], dtype=torch.uint8))
+    top, left = (sample["gt"][0, :2, 0, 0] // 2).tolist()
     for index, number in enumerate((2, 3, 4, 5, 6)):
-        whole = torch.from_numpy(frame(number).transpose(2, 0, 1)) / 255
+        whole = torch.from_numpy(frame(number).transpose(2, 0, 1))
         assert torch.equal(sample["gt"][index], whole[:, top : top + 32, left : left + 32])
-    assert torch.allclose(sample["input"] - sample["gt"], torch.tensor(10 / 255))
+    assert torch.allclose(sample["input"] - sample["gt"] / 255, torch.tensor(10 / 255))
 
 
 def test_samples_depend_on_seed_epoch_and_number_alone(root):
@@ -193,6 +201,38 @@ def test_batches_from_any_point_on():
     assert {sample for share in shares for batch in share for _, sample in batch} == set(range(7))
 
 
+def test_mixed_sets_have_their_shares_and_all_of_their_samples(root):
+    """Of 12 samples an epoch 4 are of the weight 1: all 9 of that set in 9 positions, then they come again."""
+    mixed = MixedClips([range_of(3), range_of(9)], (2.0, 1.0))
+    places = [mixed.place(epoch, sample) for epoch in range(1, 10) for sample in range(len(mixed))]
+    assert len(mixed) == 12
+    for epoch in range(9):
+        own = places[12 * epoch : 12 * (epoch + 1)]
+        assert [number for number, *_ in own].count(1) == 4
+    for number, count in ((0, 3), (1, 9)):
+        seen = [place[1:] for place in places if place[0] == number]
+        assert len(set(seen)) == len(seen)  # so every crop is another
+        begin = -seen[0][1] % count
+        assert sorted(sample for _, sample in seen[begin : begin + count]) == list(range(count))
+    assert mixed[2, 11] == ("sample of 9", *mixed.place(2, 11)[1:])
+    videos = find_videos(root, "nah", "train")
+    one, two = (MixedClips([TrainingClips(videos[:1], SMALL), TrainingClips(videos[1:], SMALL)], (1, 2)) for _ in "ab")
+    assert torch.equal(one[3, 1]["input"], two[3, 1]["input"])
+
+
+def range_of(count):
+    """In the place of `TrainingClips`: tells what is asked for."""
+
+    class Told:
+        def __len__(self):
+            return count
+
+        def __getitem__(self, key):
+            return f"sample of {count}", *key
+
+    return Told()
+
+
 def test_crop_reaches_every_position():
     config, draw = dataclasses.replace(SMALL, height=32, width=36), np.random.default_rng(0)
     counts = np.zeros((4, 3), int)
@@ -215,7 +255,7 @@ def test_noise(tmp_path):
     noisy, deviations = 0, []
     for epoch in range(1, 21):
         sample = clips[epoch, 0]
-        difference = sample["input"] - sample["gt"]  # 15 frames
+        difference = sample["input"] - sample["gt"] / 255  # 15 frames
         changed = difference.abs().amax((1, 2, 3)) > 0
         noisy += int(changed.sum())
         deviations += difference[:14][changed[:14]].std((1, 2, 3)).tolist()
@@ -234,7 +274,7 @@ def test_noise_is_new_for_every_frame_and_pixel(root):
     clips = TrainingClips([video], dataclasses.replace(SMALL, noise_sigma=0.02))
     for epoch in range(1, 10):
         sample = clips[epoch, 0]
-        difference = sample["input"] - sample["gt"]
+        difference = sample["input"] - sample["gt"] / 255
         changed = difference[difference.abs().amax((1, 2, 3)) > 0][:, :, 8:, 8:].flatten(1)
         if len(changed) > 1:
             assert np.abs(np.corrcoef(changed.numpy()) - np.eye(len(changed))).max() < 0.1

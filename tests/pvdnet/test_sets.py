@@ -1,7 +1,10 @@
 """PVDNet's sets on disk: what they list, and what broken ones end in."""
 
+import cv2
+import numpy as np
 import pytest
 
+from common.degrade.motion_blur import blur_clip
 from common.media.image import write_image
 from pvdnet.sets import SUBFOLDERS, find_videos, read_pair
 from tests.helpers.blurry_videos import frame, make_video
@@ -111,3 +114,40 @@ def test_missing_and_empty_sets(tmp_path):
     write_image(tmp_path / "random" / "loose.png", frame(0))
     with pytest.raises(ValueError, match=r"random: holds no video; expected <video>/\*"):
         find_videos(tmp_path, "random", "test")
+
+
+@pytest.fixture
+def clips(tmp_path):
+    """Clips that move by three pixels a frame: one with a blurry twin, one without; and one without in a set alone."""
+    noise = cv2.GaussianBlur(np.random.default_rng(0).integers(0, 256, (40, 80, 3), np.uint8), (0, 0), 2)
+    frames = np.stack([noise[:, 3 * t : 3 * t + 48] for t in range(5)])
+    for folder in ("free/train", "free/test", "real"):
+        (tmp_path / folder).mkdir(parents=True)
+        np.save(tmp_path / folder / "a.npy", frames)
+    np.save(tmp_path / "free/train/b.npy", frames)
+    np.save(tmp_path / "free/train/b_blur.npy", frames[::-1])
+    return tmp_path
+
+
+def test_clips_with_blurry_twins_are_videos(clips):
+    (video,) = find_videos(clips, "free", "train")
+    assert (video.name, len(video), video.made) == ("b", 5, False)
+    blurry, sharp = read_pair(video, 1)
+    assert np.array_equal(sharp, np.load(clips / "free/train/b.npy")[1])
+    assert np.array_equal(blurry, np.load(clips / "free/train/b.npy")[3])
+    (clips / "free/train/b_blur.npy").unlink()
+    with pytest.raises(ValueError, match=r"holds no clip of 2 frames or more with <clip>_blur\.npy"):
+        find_videos(clips, "free", "train")
+    with pytest.raises(ValueError, match="is for testing"):
+        find_videos(clips, "real", "train")
+
+
+def test_without_twins_blur_is_made_for_testing(clips):
+    for data in ("real", "free"):
+        (video,) = find_videos(clips, data, "test")
+        made = blur_clip(list(np.load(clips / "real/a.npy")), 1.0)
+        for index in (3, 0):
+            blurry, sharp = read_pair(video, index)
+            assert np.array_equal(sharp, np.load(clips / "real/a.npy")[index])
+            assert np.array_equal(blurry, made[index])
+        assert np.abs(blurry.astype(float) - sharp).mean() > 1

@@ -14,6 +14,7 @@ import torch
 from common import cli
 from common.checkpoints import checkpoint_file
 from common.media.image import write_image
+from common.training.minimiser import Minimiser
 from pvdnet import run
 from pvdnet.models.trainers import trainer as trainer_module
 from pvdnet.sets import SUBFOLDERS
@@ -285,3 +286,47 @@ def test_training_stops_before_it_writes(logs, refused, count, height, part):
         argv = ("--is_train", "--config", "config_PVDNet_small", "--mode", "x", "--data_root", "./datasets")
         assert part in refused(1, *argv)
     assert [path.name for path in logs.rglob("*") if path.is_file()] == [".lock"]
+
+
+@pytest.fixture
+def mixed(tmp_path):
+    """A tiny run's command line, on two sets of clips with blurry twins at once, with averaged weights."""
+    draw = np.random.default_rng(0)
+    for data, parts in (("free", ("train/a", "train/b", "test/c")), ("drawn", ("train/a",))):
+        for name in parts:
+            file = tmp_path / f"sets/{data}/{name}.npy"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            for path in (file, file.with_name(f"{file.stem}_blur.npy")):
+                np.save(path, draw.integers(0, 256, (7, 36, 40, 3), np.uint8))
+
+    def make(mode, *more):
+        sets = ("--data", "free,drawn:0.5", "--set", "ema=0.9", "--data_root", str(tmp_path / "sets"))
+        where = ("--mode", mode, "--log_root", str(tmp_path))
+        return ["--is_train", "--config", "config_PVDNet_small", "-b", "2", *TINY, *sets, *where, *more]
+
+    return make
+
+
+def test_mixed_sets_and_averaged_weights_resume_exactly(mixed, tmp_path, monkeypatch):
+    assert cli.run(run.main, mixed("whole")) == 0
+    old, steps = Minimiser.step, []
+
+    def step(self, *given):
+        steps.append(1)
+        if len(steps) == 8:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return old(self, *given)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Minimiser, "step", step)
+        assert cli.run(run.main, mixed("parts")) == 128 + signal.SIGTERM
+    assert cli.run(run.main, mixed("parts", "-r", "auto")) == 0
+    assert same(weights(tmp_path, "parts", 3), weights(tmp_path, "whole", 3))
+
+
+def test_training_starts_from_the_weights_of_a_file(mixed, tmp_path, undisturbed, capsys):
+    file = folder(undisturbed) / "checkpoint/train/epoch/ckpt/tiny_00004.pytorch"
+    assert cli.run(run.main, mixed("fine", "--ckpt_abs_name", str(file), "--set", "lr_init=1e-12")) == 0
+    assert f"starts from the weights of {file}" in capsys.readouterr().out
+    own, found = checkpoint_file.load(file), weights(tmp_path, "fine", 3)
+    assert all(torch.allclose(found[key], value, atol=1e-5) for key, value in own.items())

@@ -2,8 +2,10 @@
 
 import dataclasses
 import json
+import os
 import re
 import shutil
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +15,7 @@ import torch
 from common import cli
 from common.checkpoints import checkpoint_file
 from common.media.flow_file import read_flow, write_flow
+from common.training.minimiser import Minimiser
 from common.training.run_folder import next_run
 from common.training.sampling import ShuffledOrder
 from qpwcnet import run
@@ -256,3 +259,46 @@ def test_what_cannot_be_ends_in_one_line(arguments, capsys, more, line):
     message = capsys.readouterr().err
     assert line in message
     assert len(message.strip().splitlines()) == 1
+
+
+@pytest.fixture
+def mixed(tmp_path):
+    """A tiny run's command line, on two sets of clips at once, with averaged weights."""
+    draw = np.random.default_rng(0)
+    for data, names in (("drawn", ("train/a", "train/b", "test/c")), ("drawn_mine", ("train/a",))):
+        for name in names:
+            file = tmp_path / f"sets/{data}/{name}.npy"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            np.save(file, draw.integers(0, 256, (3, 40, 72, 3), np.uint8))
+            np.save(file.with_name(f"{file.stem}_flow.npy"), draw.normal(0, 4, (3, 2, 40, 72, 2)).astype(np.float16))
+
+    def make(mode, *more):
+        sets = ("--data", "drawn,drawn_mine:0.5", "--set", "valid_data=", "--data_root", str(tmp_path / "sets"))
+        where = ("--mode", mode, "--log_root", str(tmp_path), "--set", "ema=0.9", "--set", "augment=true")
+        return ["--is_train", "--config", "flow_tiny", "-b", "2", *SMALL, *sets, *where, *more]
+
+    return make
+
+
+def test_mixed_sets_and_averaged_weights_resume_exactly(mixed, tmp_path, monkeypatch):
+    assert cli.run(run.main, mixed("whole")) == 0
+    old, steps = Minimiser.step, []
+
+    def step(self, *given):
+        steps.append(1)
+        if len(steps) == 4:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return old(self, *given)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Minimiser, "step", step)
+        assert cli.run(run.main, mixed("parts")) == 128 + signal.SIGTERM
+    assert cli.run(run.main, mixed("parts", "-r", "auto")) == 0
+    last = [weights(tmp_path, mode, 6) for mode in ("parts", "whole")]  # an epoch is one step
+    assert same(*last)
+
+
+def test_validation_wants_flow(mixed, tmp_path, capsys):
+    (tmp_path / "sets/drawn/test/c_flow.npy").unlink()
+    assert cli.run(run.main, mixed("none")) == 1
+    assert "no flow beside it; validate on another set: --set valid_data=..." in capsys.readouterr().err

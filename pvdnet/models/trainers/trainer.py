@@ -18,6 +18,7 @@ from common.ops.autocast import autocast
 from common.training.distributed import Processes
 from common.training.minimiser import Minimiser
 from common.training.sampling import to_device, to_tensor
+from common.training.weight_average import WeightAverage
 from pvdnet.losses import blur_invariant_loss, frame_psnr, image_loss
 from pvdnet.models.deblurnet import DeblurNet, compile_parts, initialise, load_BIMNet
 from pvdnet.models.trainers.radam import RAdam
@@ -33,6 +34,9 @@ class Trainer:
         config: the settings.
         processes: this process among all.
         fresh: draw new weights and load BIMNet's; False where a checkpoint follows.
+
+    Attributes:
+        average: of the network's weights, which is tested and kept.
     """
 
     def __init__(self, config, processes: Processes, fresh: bool = True):
@@ -49,6 +53,7 @@ class Trainer:
         betas = (config.beta1, 0.999)
         optimizer = RAdam(self.network.parameters(), config.lr_init, betas, decay=config.weight_decay)
         self.minimiser = Minimiser(optimizer, processes, config.amp)
+        self.average = WeightAverage(self.network, config.ema)
         self.itr = {"train": 0, "valid": 0}  # frames seen
 
     @staticmethod
@@ -109,6 +114,7 @@ class Trainer:
             losses, outputs = self.forward(batch, frame, memory)
         values = self.minimiser.step(losses, self.learning_rate(), self.clip)
         self.itr["train"] += 1
+        self.average.update(self.itr["train"])
         return values, self.next_memory(outputs), outputs, self.norm
 
     def clip(self) -> None:
@@ -144,7 +150,7 @@ class Trainer:
 
     def weights(self) -> dict[str, Tensor]:
         """State dict under the keys of the published files, `module.` before each."""
-        return {f"module.{key}": tensor for key, tensor in self.network.state_dict().items()}
+        return {f"module.{key}": tensor for key, tensor in self.average.weights().items()}
 
     def state(self) -> dict:
         """What a resume needs besides the weights."""
@@ -154,10 +160,16 @@ class Trainer:
             "schedulers": [{"itr": self.itr["train"], "lr": self.learning_rate()}],
             "optimizers": [saved["optimizer"]],
             "scaler": saved["scaler"],
-        }
+        } | self.average.state()
+
+    def start(self, weights: dict[str, Tensor], source) -> None:
+        """Begin with the weights of another training."""
+        checkpoint_file.load_strict(self.network, weights, source)
+        self.average.restore({})
 
     def restore(self, weights: dict[str, Tensor], state: dict, source) -> None:
         """Go back to what `weights` and `state` gave."""
-        checkpoint_file.load_strict(self.network, weights, source)
+        self.start(weights, source)
+        self.average.restore(state)
         self.minimiser.restore({"optimizer": state["optimizers"][0], "scaler": state["scaler"]})
         self.itr = dict(state["itr"])

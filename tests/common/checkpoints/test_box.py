@@ -43,7 +43,7 @@ def test_own_video_takes_the_box_and_says_so(folder, capsys):
     assert chosen(input="a.mp4") == ("IFRNet_free", str(folder / "ifrnet/weights/Own.safetensors"))
     out, error = capsys.readouterr()
     assert out == ""
-    assert error == ("IFRNet_free, in the box (MIT): 35 dB; for those: python -m common.checkpoints fetch P.pth\n")
+    assert error == ("Own, in the box (MIT): 35 dB; for those: python -m common.checkpoints fetch P.pth\n")
 
 
 def test_published_weights_that_are_here_win(folder):

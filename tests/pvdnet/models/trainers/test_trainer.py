@@ -73,3 +73,30 @@ def test_a_loss_that_is_no_number_leaves_the_weights(batch, monkeypatch):
         trainer.iteration(batch, 0, trainer.first_memory(batch))
     assert same(trainer.weights(), before)
     assert trainer.itr["train"] == 0
+
+
+def test_the_average_is_what_is_saved_and_goes_on(batch):
+    trainer = make(lr_init=3e-3, ema=0.9)
+    memory = trainer.first_memory(batch)
+    for _ in range(4):
+        trainer.iteration(batch, 0, memory)
+    weights, state = copy.deepcopy((trainer.weights(), trainer.state()))
+    plain = trainer.network.state_dict()
+    assert not same({key.removeprefix("module."): value for key, value in weights.items()}, plain)
+    other = trainer_module.Trainer(trainer.config, trainer.processes, fresh=False)
+    other.restore(weights, state, "the state")
+    for one in (trainer, other):
+        one.iteration(batch, 0, memory)
+    assert same(other.weights(), trainer.weights())
+    assert same(other.network.state_dict(), trainer.network.state_dict())
+    with trainer.average.applied():
+        assert same({f"module.{key}": value for key, value in trainer.network.state_dict().items()}, trainer.weights())
+
+
+def test_a_training_starts_from_given_weights(batch):
+    trainer, other = make(ema=0.9), make(ema=0.9)
+    trainer.iteration(batch, 0, trainer.first_memory(batch))
+    weights = copy.deepcopy(trainer.weights())
+    other.start(weights, "a file")
+    assert same(other.weights(), weights)
+    assert same({f"module.{key}": value for key, value in other.network.state_dict().items()}, weights)
