@@ -116,8 +116,9 @@ def build(state: dict[str, Tensor], source: str | Path) -> TDAN:
     scale = 4 if any(name.startswith("enlarge.1.") for name in state) else 2
     channels, offsets = len(state["first.weight"]), state.get("deform.0.offset.weight", ())
     groups = len(offsets) // (2 * TAPS) or GROUPS
+    form = {"scale": scale, "groups": groups, "border": BORDERS[rule], "add_bicubic": "bicubic" in state}
     try:
-        network = TDAN(channels, before, after, scale=scale, groups=groups, border=BORDERS[rule])
+        network = TDAN(channels, before, after, **form)
     except ValueError as error:
         raise ValueError(f"{source}: not a checkpoint of this network; {error}") from error
     checkpoint_file.load_strict(network, state, source)
@@ -146,6 +147,7 @@ def check_form(network: TDAN, config, source: str | Path) -> None:
         "blocks_after": len(network.blocks_after),
         "scale": network.scale,
         "groups": network.groups,
+        "add_bicubic": network.add_bicubic,
     }
     other = {name: value for name, value in form.items() if value != getattr(config, name)}
     if other:
@@ -179,6 +181,8 @@ def write(network: TDAN, layout: str) -> dict:
     published = {name: value for name, value in LAYOUTS.items() if name != "ours"}
     if layout not in published:
         raise ValueError(f"--layout {layout}: expected ours or one of {', '.join(published)}")
+    if network.add_bicubic:
+        raise ValueError(f"--layout {layout}: no published network adds to a bicubic enlargement, as this one does")
     _, table, border = published[layout]
     own_border = BORDERS[int(network.border)]
     if border != own_border:

@@ -14,6 +14,7 @@ from common.checkpoints import box
 from common.media.frame_windows import PADDINGS
 from common.ops.deform_conv import BORDERS
 from common.sets import mixtures
+from tdan.classical import METHODS
 from tdan.model import GROUPS, INITS, SCALES
 from tdan.protocols import PROTOCOLS
 from tdan.sets import SETS, SUFFIXES, TRAINING_SETS, data_set
@@ -39,6 +40,7 @@ class Config:
     groups: int = GROUPS  # deformable groups: channels of one move alike
     scale: int = 4  # 2 or 4
     border: str = "torchvision"  # rule of the deformable convolutions; weights that training starts from bring theirs
+    add_bicubic: bool = False  # the network adds to the bicubically enlarged frame
     init: str = "mmagic"  # whose start of training: mmagic or authors
     data: str = "vimeo_bi"  # one of sets.SETS, a set of clips with _bi or _bd, or several: free_bi,drawn_bi:0.5
     prepared: bool = False  # read low-resolution frames from files, instead of making them when they are read
@@ -127,9 +129,10 @@ PRESETS = {
     ),
     # Ours, for a laptop: 320x180 to 1280x720 in less than a second on two cores, an hour of training on one.
     "TDAN_free": Config(
-        channels=24, blocks_before=2, blocks_after=8, groups=2, data="free_bi,drawn_bi:0.3", valid_data="real_bi",
-        steps=6000, learning_rate=4e-4, weight_decay=0.0, milestones=(0.4, 0.6, 0.75, 0.85, 0.92, 0.97),
-        total_batch=8, crop=24, ema=0.999, thread_num=1, valid_samples=24, valid_every_step=1000, save_every_step=100,
+        channels=24, blocks_before=2, blocks_after=8, groups=2, add_bicubic=True,
+        data="free_bi,drawn_bi:0.3", valid_data="real_bi", total_batch=8, crop=24,
+        steps=6000, learning_rate=4e-4, weight_decay=0.0, milestones=(0.4, 0.6, 0.75, 0.85, 0.92, 0.97), ema=0.999,
+        thread_num=1, valid_samples=24, valid_every_step=1000, save_every_step=100,
     ),
     "TDAN_tiny_bi": _tiny("bi"),
     "TDAN_tiny_bd": _tiny("bd"),
@@ -152,7 +155,8 @@ def build_parser() -> cli.Parser:
     add("--prepared", action="store_true", default=keep,
         help="read low-resolution frames from files (datasets/README.md), instead of making them")  # fmt: skip
     add("--protocol", nargs="+", choices=PROTOCOLS, help="how to score; all that the data set has if not given")
-    add("--baseline", action="store_true", help="score or write what bicubic enlargement makes, without a network")
+    add("--baseline", nargs="?", const="bicubic", choices=METHODS,
+        help="score or write what an enlargement without a network makes, bicubic if none is named")  # fmt: skip
     add("--export", choices=("onnx",), help="write the network to --output, such as tdan.onnx")
     add("--export_size", metavar="WxH", help="fixed low-resolution size of the exported network; else any")
     group = parser.add_argument_group("windows and parts, in testing and with --input")
@@ -186,7 +190,7 @@ def parse(argv: list[str]) -> tuple[argparse.Namespace, Config]:
     of_mode = options.mode if options.mode in PRESETS else ""
     without_run = not options.is_train and (options.ckpt_abs_name or options.baseline)
     config = settings.choose(Config, options, preset, PRESETS, of_mode or (of_data if without_run else ""))
-    config = settings.settle(config, options)
+    config = mixtures.for_testing(settings.settle(config, options), options)
     _check(options, config)
     return options, config
 

@@ -14,7 +14,6 @@ from tqdm import tqdm
 
 from common.checkpoints.published import entries
 from common.degrade.low_resolution import TITLES, Match, identify
-from common.degrade.matlab_imresize import imresize
 from common.media.flow_color import flow_to_image
 from common.media.image import read_image, to_uint8, write_image
 from common.ops.autocast import autocast
@@ -24,6 +23,7 @@ from common.scoring.protocols import Protocol
 from common.scoring.score_frames import Cache, Score
 from common.training import distributed
 from tdan.checkpoints import load
+from tdan.classical import enlarge
 from tdan.config import PADDING, PRESETS, Config
 from tdan.model import MIDDLE, NEIGHBOURS, TDAN, WINDOW
 from tdan.protocols import PROTOCOLS, protocols_of
@@ -108,11 +108,6 @@ def _few(names: list[str]) -> str:
     return ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
 
 
-def bicubic(low: np.ndarray, scale: int) -> np.ndarray:
-    """What to beat: MATLAB's bicubic enlargement in 8 bits, hxwx3 uint8 -> HxWx3 float32 in [0, 1]."""
-    return imresize(low, scale=scale) / np.float32(255)
-
-
 def to_tensors(item: Item, device: torch.device) -> Tensor:
     """The window's frames, (5, 3, H, W) in [0, 1]."""
     return torch.from_numpy(np.stack(item.lows)).to(device).permute(0, 3, 1, 2).float() / 255
@@ -132,18 +127,19 @@ def enhance(enhancer: Enhancer, item: Item, device: torch.device, *, shown: bool
 
 def run_protocols(
     enhancer: Enhancer | None, samples: list[Sample], protocols: list[Protocol], config: Config,
-    processes: distributed.Processes, padding: str = PADDING, pictures: Path | None = None,
+    processes: distributed.Processes, padding: str = PADDING, pictures: Path | None = None, method: str = "bicubic",
 ) -> dict[str, list[Score]]:  # fmt: skip
     """Score this process's share of the frames.
 
     Args:
-        enhancer: None: bicubic enlargement.
+        enhancer: None: an enlargement without a network.
         samples: all of them.
         protocols: one or more.
         config: scale and thread_num are read.
         processes: this one among all.
         padding: which frames stand for those beyond a clip's ends.
         pictures: folder for the pictures of the first frames; None: no pictures.
+        method: of the enlargement, one of `METHODS`.
 
     Returns:
         Protocol's name -> scores in the order of the samples.
@@ -161,7 +157,7 @@ def run_protocols(
         return read_item(samples[number], number, scale=config.scale, padding=padding, least=least, cache=cache)
 
     def finish(item: Item, outputs: dict[str, np.ndarray]) -> tuple[int, dict]:
-        outputs = outputs or {"pred": bicubic(item.lows[MIDDLE], config.scale)}
+        outputs = outputs or {"pred": enlarge(item.lows[MIDDLE], config.scale, method) / np.float32(255)}
         if pictures and item.number < PICTURES:
             write_pictures(pictures / samples[item.number].name, item, outputs, config.scale)
         return item.number, {p.name: score_frames.score(p, outputs["pred"], item.truth) for p in protocols}
@@ -192,7 +188,7 @@ def write_pictures(folder: Path, item: Item, outputs: dict[str, np.ndarray], sca
     window's frame K, counted from 1.
     """
     low, prediction, truth = item.lows[MIDDLE] / np.float32(255), outputs["pred"], item.truth / np.float32(255)
-    enlarged = bicubic(item.lows[MIDDLE], scale)
+    enlarged = enlarge(item.lows[MIDDLE], scale) / np.float32(255)
     nearest = low.repeat(scale, 0).repeat(scale, 1)
     images = {
         "low": low, "bicubic": enlarged, "prediction": prediction, "truth": truth,
@@ -224,7 +220,8 @@ def _evaluate(network: TDAN | None, path: Path | None, options, config: Config, 
     samples = scored_samples(clips)
     asked = dict.fromkeys(options.protocol or protocols_of(data))
     protocols = [PROTOCOLS[name] for name in asked]
-    evaluation = Evaluation(options, config, path.stem if path else BASELINE, processes)
+    row = row_name(network, path, config, options.baseline)
+    evaluation = Evaluation(options, config, path.stem if path else row, processes)
     enhancer = None
     if network:
         parts = {"tile": options.tile or 0, "chop": options.chop, "flips": options.flips}
@@ -234,10 +231,11 @@ def _evaluate(network: TDAN | None, path: Path | None, options, config: Config, 
         if processes.is_main:
             print("\n".join(low_lines(clips, data, config.scale)), flush=True)
         pictures = evaluation.folder if config.save_sample else None
-        return run_protocols(enhancer, samples, protocols, config, processes, options.padding or PADDING, pictures)
+        padding, method = options.padding or PADDING, options.baseline or "bicubic"
+        return run_protocols(enhancer, samples, protocols, config, processes, padding, pictures, method)
 
     found = evaluation.gather(compute)
-    row, part = row_name(network, path, config), missing_part(data, clips)
+    part = missing_part(data, clips)
     for protocol in protocols:
         scores = found[protocol.name]  # shares follow each other
         values, means = [score.values for score in scores], score_frames.mean(protocol, scores)
@@ -255,17 +253,19 @@ def missing_part(data: str, clips: list[Clip]) -> str:
     return "" if count == SETS[data].count else f"{count} of {SETS[data].count} frames"
 
 
-def row_name(network: TDAN | None, path: Path | None, config: Config) -> str:
+def row_name(network: TDAN | None, path: Path | None, config: Config, method: str | None = None) -> str:
     """What results.csv calls these weights in its column `config`; empty if they are none of its networks."""
     if network is None:
-        return BASELINE
+        return BASELINE if method in (None, "bicubic") else f"{BASELINE}_{method}"
     names = {entry.file: entry.config for entry in entries("tdan")}
     name = names.get(path.name, config.config)
     if name not in PRESETS:
         return ""
     form, blocks = PRESETS[name], (len(network.blocks_before), len(network.blocks_after))
-    found = (len(network.first.weight), *blocks, network.scale, network.groups)
-    expected = (form.channels, form.blocks_before, form.blocks_after, form.scale, form.groups)
+    found = (len(network.first.weight), *blocks, network.scale, network.groups, network.add_bicubic)
+    expected = (
+        form.channels, form.blocks_before, form.blocks_after, form.scale, form.groups, form.add_bicubic,
+    )  # fmt: skip
     return name if found == expected else ""
 
 

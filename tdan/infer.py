@@ -10,7 +10,6 @@ from itertools import islice
 import torch
 
 from common.cli import UsageError
-from common.degrade.matlab_imresize import imresize
 from common.media import own_video
 from common.media.frame_windows import neighbour_indices, windows
 from common.media.image import to_uint8
@@ -19,6 +18,7 @@ from common.media.video_reader import FolderReader, VideoReader
 from common.training.distributed import choose_device
 from common.training.sampling import to_tensor
 from tdan.checkpoints import load
+from tdan.classical import enlarge
 from tdan.config import PADDING, Config
 from tdan.model import MIDDLE, WINDOW
 from tdan.stream import Enhancer
@@ -31,7 +31,7 @@ def infer(options, config: Config) -> int:
     reader = own_video.open_input(options)
     own_video.check_rate(options, reader)
     if network is None:
-        results = bicubic(reader, config.scale)
+        results = ((enlarge(image, config.scale, options.baseline), time) for image, time in reader.timed())
     else:
         padding = choose_padding(reader, options.padding)  # before anything is written
         parts = {"tile": options.tile or 0, "chop": options.chop, "flips": options.flips}
@@ -55,11 +55,6 @@ def choose_padding(reader: VideoReader | FolderReader, asked: str | None) -> str
         print(f"{reader.path}: {length} frame(s) are too few for --padding {PADDING}: using replicate", file=sys.stderr)
         return "replicate"
     return asked or PADDING
-
-
-def bicubic(reader: VideoReader | FolderReader, scale: int) -> Iterator[Timed]:
-    """MATLAB's bicubic enlargement of every frame."""
-    return ((imresize(image, scale=scale), time) for image, time in reader.timed())
 
 
 def enhance(

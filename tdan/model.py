@@ -91,6 +91,8 @@ class TDAN(nn.Module):
         groups: deformable groups, of channels that move alike; fewer cost less.
         border: one of `BORDERS`.
         init: whose start of training: "mmagic" or "authors".
+        add_bicubic: add the result to the bicubically enlarged middle frame, which is all there is at the start. Not so
+            in the paper; the first hour of training is better spent.
     """
 
     memory_format: torch.memory_format | None = None
@@ -105,6 +107,7 @@ class TDAN(nn.Module):
         groups: int = GROUPS,
         border: str = "torchvision",
         init: str = "mmagic",
+        add_bicubic: bool = False,
     ):
         super().__init__()
         if groups < 1 or channels % groups or scale not in SCALES or border not in BORDERS or init not in INITS:
@@ -125,6 +128,9 @@ class TDAN(nn.Module):
         self.enlarge = nn.ModuleList(conv(channels, 4 * channels) for _ in range(SCALES.index(scale) + 1))
         self.last = conv(channels, 3, bias=False)
         {"mmagic": self._init_mmagic, "authors": self._init_authors}[init]()
+        if add_bicubic:
+            self.bicubic = nn.Parameter(torch.ones(3, 1, 1))  # gain; that it is there tells what a file is of
+            nn.init.zeros_(self.last.weight)
 
     def forward(self, frames: Tensor) -> dict[str, Tensor]:
         """Make the middle frame larger.
@@ -209,7 +215,17 @@ class TDAN(nn.Module):
         x = self.blocks_after(F.relu(x, inplace=True))
         for layer in self.enlarge:
             x = F.pixel_shuffle(layer(x), 2)  # B C 2H 2W
-        return self.last(x).to(aligned.dtype) + 0.5
+        residual = self.last(x).to(aligned.dtype)  # B 3 sH sW
+        if self.add_bicubic:
+            middle = aligned[:, MIDDLE] - 0.5
+            enlarged = F.interpolate(middle, scale_factor=self.scale, mode="bicubic", align_corners=False)
+            residual = residual + self.bicubic * enlarged
+        return residual + 0.5
+
+    @property
+    def add_bicubic(self) -> bool:
+        """Whether the result is added to the enlarged middle frame."""
+        return hasattr(self, "bicubic")
 
     def _take_border(self, _) -> None:
         """Follow the border rule that came with weights."""

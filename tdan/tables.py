@@ -39,7 +39,9 @@ def stands_for(preset: str) -> str:
 
 def baseline(preset: str) -> list[str]:
     """Arguments of a row without weights."""
-    return ["--baseline", "--mode", BASELINE, *(["--config", preset] if preset in PRESETS else [])]
+    method = [preset.removeprefix(f"{BASELINE}_")] if preset.startswith(f"{BASELINE}_") else []
+    mode = preset if method else BASELINE
+    return ["--baseline", *method, "--mode", mode, *(["--config", preset] if preset in PRESETS else [])]
 
 
 def trained(preset: str) -> list[str]:

@@ -104,6 +104,7 @@ def build(config: Config) -> TDAN:
     return TDAN(
         config.channels, config.blocks_before, config.blocks_after,
         scale=config.scale, groups=config.groups, border=config.border, init=config.init,
+        add_bicubic=config.add_bicubic,
     )  # fmt: skip
 
 

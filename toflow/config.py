@@ -12,20 +12,23 @@ from functools import partial
 from pathlib import Path
 
 from common import cli, settings
+from common.checkpoints import box
 from common.media import frame_rate
+from common.sets import mixtures
+from toflow.classical import FRAMES, METHODS
 from toflow.model import FORMS, MULTIPLE, Form
 from toflow.protocols import PROTOCOLS
-from toflow.sets import FLOW_SETS, SETS, TASKS, TRAINING_SETS
+from toflow.sets import FLOW_SETS, SETS, SUFFIXES, TASKS, TRAINING_SETS, data_set
 
 STAGES = ("flow", "mask", "processing", "joint")
 PADDINGS = ("replicate", "reflection", "reflection_circle", "circle")
 CHOICES = {
-    "network": FORMS, "data": SETS, "flow_data": FLOW_SETS, "loss": ("l1", "charbonnier"),
+    "network": FORMS, "flow_data": FLOW_SETS, "loss": ("l1", "charbonnier"),
     "amp": ("off", "bf16", "fp16"),
 }  # fmt: skip
 LEAST = dict.fromkeys((
     "total_batch", "flow_batch", "flow_crop", "epochs", "valid_every_step", "write_log_every_step", "save_every_step",
-    "max_ckpt_num",
+    "max_ckpt_num", "max_distance",
 ), 1) | {"batch_size": 0, "max_steps": 0, "valid_samples": 0, "crop": 0, "thread_num": -1}  # fmt: skip
 
 
@@ -38,7 +41,9 @@ class Config:
     config: str = "TOFlow_denoise"  # the preset
     network: str = "paper_denoise"  # one of model.FORMS
     align_corners: bool = True  # False: for weights that pytoflow's code trained under PyTorch 1.3 or later
-    data: str = "vimeo_mixed"  # one of sets.SETS; tells the task and the degradation
+    # One of sets.SETS, a set of clips, with a degradation behind its name, or several: tells task and degradation.
+    data: str = "vimeo_mixed"
+    valid_data: str = ""  # set that validates; empty: the (first) one that is trained on
     prepared: bool = False  # read degraded frames from files, instead of making them when they are read
     flow_data: str = "sintel"  # of the flow stage; interpolation with flow from the middle takes the labels of `data`
     manual_seed: int = 1234
@@ -54,6 +59,7 @@ class Config:
     batch_size: int = 0  # per process; 0: total_batch (or flow_batch) divided by the processes
     flow_batch: int = 16  # of the flow stage
     flow_crop: int = 256  # side of its crops, pixels
+    max_distance: int = 4  # of the two frames from the one between, frames, in clips
     crop: int = 0  # side of the crops of the other stages, pixels; 0: whole frames
     flip: bool = False  # crops are mirrored, turned and played backwards at random
     thread_num: int = -1  # loader workers; -1: as many as there are cores, at most 16
@@ -76,7 +82,7 @@ class Config:
     @property
     def task(self) -> str:
         """One of `TASKS`, told by the data."""
-        return SETS[self.data].task
+        return data_set(mixtures.parts(self.data)[0][0]).task
 
     @property
     def form(self) -> Form:
@@ -87,6 +93,13 @@ class Config:
         """Refuse settings that cannot be."""
         settings.check_values(self, CHOICES, LEAST)
         settings.check_average(self.ema)
+        mixtures.check(self.data, SETS, suffixes=SUFFIXES)
+        names = [name for name, _ in mixtures.parts(self.data)]
+        if self.valid_data:
+            mixtures.check(self.valid_data, SETS, field="valid_data", suffixes=SUFFIXES)
+            names.append(self.valid_data)
+        if len({data_set(name).task.replace("deblock", "denoise") for name in names}) > 1:
+            raise cli.UsageError(f"data {self.data}, valid_data {self.valid_data}: expected sets for one task")
         if not self.stages or len({len(self.stages), len(self.steps), len(self.learning_rates)}) > 1:
             raise cli.UsageError("stages, steps, learning_rates: expected one value of each for every stage")
         for stage in self.stages:
@@ -98,7 +111,7 @@ class Config:
             raise cli.UsageError(f"betas {self.betas}: expected two numbers from 0 to below 1")
         if not 0 <= self.weight_decay < math.inf or not 0 < self.gamma <= 1:
             raise cli.UsageError("weight_decay, gamma: expected a number of 0 or more, and one above 0, up to 1")
-        if self.prepared and not self.data.startswith("vimeo_"):
+        if self.prepared and not all(name.startswith("vimeo_") for name, _ in mixtures.parts(self.data)):
             raise cli.UsageError(f"--prepared: {self.data} is read as it is; it goes with --data vimeo_<degradation>")
         if min(self.steps) < 0 or not all(0 < rate < math.inf for rate in self.learning_rates):
             raise cli.UsageError("steps, learning_rates: expected numbers of 0 or more, and positive ones")
@@ -136,6 +149,18 @@ def _tiny(network: str, data: str, steps: int, total_batch: int) -> Config:
     )  # fmt: skip
 
 
+def _free(degradation: str, tested: str) -> Config:
+    """Ours, for a laptop: a 640x360 frame in less than a second on two cores, an hour of training on one."""
+    steps = 5000
+    return Config(
+        network="free_denoise", data=f"free_{degradation},drawn_{degradation}:0.3", valid_data=f"real_{tested}",
+        stages=("joint",), steps=(steps,), learning_rates=(1e-3,), gamma=0.5, weight_decay=0.0,
+        milestones=tuple(int(steps * share) for share in (0.4, 0.6, 0.75, 0.85, 0.92, 0.97)),
+        total_batch=4, crop=96, flip=True, ema=0.999, thread_num=1,
+        valid_samples=24, valid_every_step=1000, save_every_step=100,
+    )  # fmt: skip
+
+
 _TRIPLETS = {"data": "vimeo90k", "learning_rates": (1e-4, 1e-4, 3e-5), "flow_batch": 8}
 PRESETS = {
     "tof_spynet-chair-wobn_1xb1_vimeo90k-triplet": _mmagic("chair_20220321-4d82e91b"),
@@ -155,6 +180,8 @@ PRESETS = {
     "TOFlow_denoise": Config(),
     "TOFlow_deblock": Config(data="vimeo_j2k_q20"),
     "TOFlow_sr": Config(network="official_sr", data="vimeo_bicubic_x4"),
+    "TOFlow_denoise_free": _free("noise_blind", "gaussian_25"),
+    "TOFlow_deblock_free": _free("compression_blind", "jpeg_q20"),
     "TOFlow_interp_tiny": _tiny("tiny_interp", "vimeo90k", steps=800, total_batch=8),
     "TOFlow_denoise_tiny": _tiny("tiny_denoise", "vimeo_mixed", steps=500, total_batch=4),
     "TOFlow_deblock_tiny": _tiny("tiny_denoise", "vimeo_jpeg_q20", steps=500, total_batch=4),
@@ -176,13 +203,16 @@ def build_parser() -> cli.Parser:
     add = parser.add_argument
     add("--config", help=f"preset: {', '.join(PRESETS)}; testing without it reads the run folder's saved one")
     add("--task", choices=TASKS, help="what to do; without --config and --mode its published weights")
-    add("-data", "--data", default=keep, choices=SETS, help=f"to train on one of {', '.join(TRAINING_SETS)}, or test")
+    add("-data", "--data", default=keep, metavar="SET",
+        help=mixtures.help_text(SETS, TRAINING_SETS) + "; behind the name of a set of clips _mixed, _jpeg_q20 and the "
+        "like, as behind vimeo; without it, frames are interpolated")  # fmt: skip
     add("--prepared", action="store_true", default=keep,
         help="read degraded frames that prepare_vimeo90k.py --degrade wrote, instead of making them")  # fmt: skip
     add("--network", default=keep, choices=FORMS, help="form of the network")
     add("--protocol", nargs="+", choices=PROTOCOLS, help="how to score; all that the data set has if not given")
-    add("--baseline", action="store_true",
-        help="score or write the mean of the two frames, or the middle frame as it is, without a network")  # fmt: skip
+    add("--baseline", nargs="?", const="plain", choices=METHODS,
+        help="score or write what a classical method makes, without a network: "
+        + "; ".join(f"{name}: {what}" for name, what in METHODS.items()))  # fmt: skip
     add("--export", choices=("onnx",), help="write the network to --output, such as toflow.onnx")
     add("--export_size", metavar="WxH", help="fixed size of the exported network; else sizes are free, see the card")
     group = parser.add_argument_group("your own video")
@@ -202,7 +232,11 @@ def parse(argv: list[str]) -> tuple[argparse.Namespace, Config]:
         UsageError: a flag is unknown, has a wrong value, or contradicts another.
     """
     options = build_parser().parse_args(argv)
-    asked = options.task or (SETS[options.data].task if hasattr(options, "data") else None)
+    if hasattr(options, "data"):
+        mixtures.check(options.data, SETS, suffixes=SUFFIXES)
+    asked = options.task or (data_set(mixtures.parts(options.data)[0][0]).task if hasattr(options, "data") else None)
+    if asked and not options.baseline:
+        box.choose(options, "toflow", OF_TASK[asked], asked)
     if options.mode is None:
         options.mode = options.config or (OF_TASK[asked] if asked else None)
     if options.mode is None:
@@ -210,7 +244,7 @@ def parse(argv: list[str]) -> tuple[argparse.Namespace, Config]:
     of_mode = options.mode if options.mode in PRESETS else ""
     otherwise = of_mode or (OF_TASK[asked] if asked and (options.ckpt_abs_name or options.baseline) else "")
     config = settings.choose(Config, options, preset, PRESETS, otherwise)
-    config = settings.settle(config, options)
+    config = mixtures.for_testing(settings.settle(config, options), options)
     _check(options, config)
     return options, config
 
@@ -222,8 +256,9 @@ def _check(options: argparse.Namespace, config: Config) -> None:
         raise cli.UsageError(f"--task {options.task} does not go with --data {config.data}, which is for {config.task}")
     if bool(options.output) != bool(options.input or options.export):
         raise cli.UsageError("--output goes with --input and with --export, and they need it")
-    if options.is_train and config.data not in TRAINING_SETS:
-        raise cli.UsageError(f"--data {config.data} is for testing: train on one of {', '.join(TRAINING_SETS)}")
+    mixtures.check_use(config.data, options.is_train, SETS, TRAINING_SETS)
+    if options.baseline and config.form.frames not in FRAMES[options.baseline]:
+        raise cli.UsageError(f"--baseline {options.baseline}: {METHODS[options.baseline]}; not for {config.task}")
     if (
         options.is_train
         and config.spynet

@@ -23,14 +23,14 @@ from common.scoring.protocols import Protocol
 from common.scoring.score_frames import Cache, Score
 from common.training import distributed
 from toflow.checkpoints import load
+from toflow.classical import classical, spread_of
 from toflow.config import PRESETS, Config
 from toflow.model import FORMS, TOFlow, predict
-from toflow.protocols import PROTOCOLS
+from toflow.protocols import PROTOCOLS, protocols_of
 from toflow.samples import evaluation_frames
-from toflow.sets import SETS, WINDOW, Sample, find_samples
+from toflow.sets import SETS, WINDOW, Sample, data_set, find_samples, is_shared
 
 TOGETHER = 16 * 256 * 448  # pixels of frames that a GPU looks at together
-OVERLAPPING = ("vid4",)  # sets whose samples share frames; what degrades them draws no random numbers
 PICTURES = 16  # samples that are shown
 ERROR_GAIN = 4  # of the pictures of errors: white is 64 levels or more
 BASELINE = "baseline"  # what results.csv calls the result without a network
@@ -90,13 +90,6 @@ def batches(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
         yield batch
 
 
-def baseline(frames: list[np.ndarray]) -> np.ndarray:
-    """What to beat: the mean of two frames, of seven the middle one; HxWx3 uint8 -> HxWx3 float32 in [0, 1]."""
-    if len(frames) == 2:
-        return (frames[0].astype(np.float32) + frames[1]) / 510
-    return frames[WINDOW // 2] / np.float32(255)
-
-
 @torch.inference_mode()
 def enhance(
     network: TOFlow, batch: list[Item], device: torch.device, *, amp: str = "off", shown: bool = False
@@ -111,17 +104,18 @@ def enhance(
 
 def run_protocols(
     network: TOFlow | None, samples: list[Sample], protocols: list[Protocol], config: Config,
-    processes: distributed.Processes, pictures: Path | None = None,
+    processes: distributed.Processes, pictures: Path | None = None, method: str = "plain",
 ) -> dict[str, list[Score]]:  # fmt: skip
     """Score this process's share of the samples.
 
     Args:
-        network: None: the baseline.
+        network: None: the classical method.
         samples: all of them.
         protocols: one or more.
         config: data, prepared, batch_size, thread_num, manual_seed and amp are read.
         processes: this one among all.
         pictures: folder for the pictures of the first samples; None: no pictures.
+        method: see `classical`.
 
     Returns:
         Protocol's name -> scores in the order of the samples.
@@ -131,14 +125,16 @@ def run_protocols(
     """
     mine = score_frames.share(len(samples), processes)
     threads = max(1, config.thread_num if config.thread_num >= 0 else min(8, os.cpu_count() or 1))
-    cache = Cache(2 * (WINDOW + 4 * threads)) if config.data in OVERLAPPING else None
+    cache = Cache(2 * (WINDOW + 4 * threads)) if is_shared(config.data) else None
     size = config.batch_size or (0 if processes.device.type == "cuda" else 1)  # a CPU gains nothing from more
+    sigma = spread_of(data_set(config.data).degradation)
     done: list[tuple[int, dict]] = []
 
     def read(number: int) -> Item:
         return read_item(samples[number], number, config, cache)
 
     def finish(item: Item, outputs: dict[str, np.ndarray]) -> tuple[int, dict]:
+        outputs = outputs or {"pred": classical(item.frames, method, sigma)}
         if pictures and item.number < PICTURES:
             write_pictures(pictures / samples[item.number].name, item, outputs)
         return item.number, {p.name: score_frames.score(p, outputs["pred"], item.truth) for p in protocols}
@@ -147,11 +143,10 @@ def run_protocols(
     with progress, ThreadPoolExecutor(threads) as pool:
         waiting: deque = deque()  # few, so that the memory stays small
         for batch in batches(score_frames.ahead(pool, read, mine, 2 * threads), size):
+            outputs = {}
             if network:
                 shown = bool(pictures) and batch[0].number < PICTURES
                 outputs = enhance(network, batch, processes.device, amp=config.amp, shown=shown)
-            else:
-                outputs = {"pred": np.stack([baseline(item.frames) for item in batch])}
             for k, item in enumerate(batch):
                 waiting.append(pool.submit(finish, item, {key: value[k] for key, value in outputs.items()}))
             while len(waiting) > 4 * threads:
@@ -171,7 +166,7 @@ def write_pictures(folder: Path, item: Item, outputs: dict[str, np.ndarray]) -> 
     prediction, truth = outputs["pred"], item.truth / np.float32(255)
     numbers = (1, 3) if len(item.frames) == 2 else (1, 2, 3, 5, 6, 7)
     error = ERROR_GAIN * np.abs(prediction - truth)
-    images = {"input": baseline(item.frames), "prediction": prediction, "truth": truth, "error": error}
+    images = {"input": classical(item.frames), "prediction": prediction, "truth": truth, "error": error}
     for kind, key in {"warped": "warped", "mask": "masks"}.items():
         parts = zip(numbers, outputs[key], strict=True) if key in outputs else ()
         images |= {f"{kind}_{number}": np.broadcast_to(part, truth.shape) for number, part in parts}
@@ -194,12 +189,14 @@ def evaluate(options, config: Config) -> int:
 
 def _evaluate(network, path: Path | None, options, config: Config, processes) -> None:
     samples = find_samples(options.data_root, config.data, "test", prepared=config.prepared)
-    asked = dict.fromkeys(options.protocol or (p.name for p in PROTOCOLS.values() if config.data in p.sets))
+    asked = dict.fromkeys(options.protocol or protocols_of(config.data))
     protocols = [PROTOCOLS[name] for name in asked]
-    evaluation = Evaluation(options, config, path.stem if path else BASELINE, processes)
+    row = row_name(network, path, config, options.baseline)
+    evaluation = Evaluation(options, config, path.stem if path else row, processes)
     pictures = evaluation.folder if config.save_sample else None
-    found = evaluation.gather(lambda: run_protocols(network, samples, protocols, config, processes, pictures))
-    row, part = row_name(network, path, config), missing_part(config.data, samples)
+    method = options.baseline or "plain"
+    found = evaluation.gather(lambda: run_protocols(network, samples, protocols, config, processes, pictures, method))
+    part = missing_part(config.data, samples)
     for protocol in protocols:
         scores = found[protocol.name]  # the processes' shares follow each other
         values, means = [score.values for score in scores], score_frames.mean(protocol, scores)
@@ -210,24 +207,26 @@ def _evaluate(network, path: Path | None, options, config: Config, processes) ->
 
 def missing_part(data: str, samples: list[Sample]) -> str:
     """How much of the published test set the samples are, in words; empty if all of it."""
-    return "" if len(samples) == SETS[data].count else f"{len(samples)} of {SETS[data].count} samples"
+    if data not in SETS or len(samples) == SETS[data].count:  # a set of clips is whole as it is
+        return ""
+    return f"{len(samples)} of {SETS[data].count} samples"
 
 
-def row_name(network: TOFlow | None, path: Path | None, config: Config) -> str:
+def row_name(network: TOFlow | None, path: Path | None, config: Config, method: str | None = None) -> str:
     """What results.csv calls these weights in its column `config`; empty if they are none of its networks."""
     if network is None:
-        return BASELINE
+        return BASELINE if method in (None, "plain") else f"{BASELINE}_{method}"
     names = {entry.file: entry.config for entry in entries("toflow")}
     name = names.get(path.name) or config.config
     return name if name in PRESETS and FORMS[PRESETS[name].network] == network.form else ""
 
 
 def score_lines(protocol: Protocol, found: list[Score], samples: list[Sample], data: str) -> list[str]:
-    """A line a sample: its name and metrics; behind each clip of Vid4 its mean."""
+    """A line a sample: its name and metrics; behind each clip of several its mean, but for Vimeo-90K and the like."""
     lines = []
     for clip, own in groupby(found, key=lambda score: score.clip):
         group = list(own)
         lines += [f"{samples[score.sample].name} {score_frames.text(score.values)}" for score in group]
-        if data in OVERLAPPING:
+        if data == "vid4" or data not in SETS:
             lines.append(f"[MEAN {clip}] {score_frames.text(score_frames.mean(protocol, group))} {len(group)} frames")
     return lines

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from common.cli import UsageError
 from common.degrade.matlab_imresize import imresize
+from common.media.classical_flow import interpolate
 from common.media.frame_rate import check_halves, halves, open_retimed, write_retimed
 from common.media.frame_windows import neighbour_indices, windows
 from common.media.image import to_uint8
@@ -21,6 +22,7 @@ from common.ops.autocast import autocast
 from common.ops.tile import tiled
 from common.training.distributed import choose_device
 from toflow.checkpoints import load
+from toflow.classical import classical
 from toflow.config import Config
 from toflow.model import MULTIPLE, TOFlow, predict
 from toflow.sets import WINDOW
@@ -74,11 +76,20 @@ def _interpolate(options, network: TOFlow | None, device: torch.device, amp: str
         return restore(network, pair, tile=options.tile or 0, amp=amp).clamp(0, 1)  # the next middle is made from it
 
     def predict(first: Tensor, second: Tensor, times: list[Fraction]) -> Iterable[Tensor]:
+        if network is None and options.baseline == "flow":
+            return (_by_flow(first, second, float(t)) for t in times)
         if network is None:
             return (torch.lerp(first, second, float(t)) for t in times)
         return halves(middle, first, second, times)
 
     write_retimed(reader, timing, predict, options, device)
+
+
+def _by_flow(first: Tensor, second: Tensor, t: float) -> Tensor:
+    """A frame between two, (1, 3, H, W) in [0, 1], by classical flow."""
+    frames = [to_uint8(frame[0].permute(1, 2, 0).cpu().numpy()) for frame in (first, second)]  # H W 3
+    made = torch.from_numpy(interpolate(*frames, t) / 255)
+    return made.permute(2, 0, 1)[None].to(first.device)
 
 
 def _restore_clip(options, network: TOFlow | None, device: torch.device, amp: str, enlarge: int) -> None:
@@ -97,6 +108,10 @@ def _restore_clip(options, network: TOFlow | None, device: torch.device, amp: st
     def results() -> Iterator[Timed]:
         for window in windows(frames(), WINDOW, padding=options.padding):
             image, time = window[WINDOW // 2]
+            if network is None and options.baseline != "plain":
+                image = classical([frame.permute(1, 2, 0).cpu().numpy() for frame, _ in window], options.baseline)
+                yield to_uint8(image), time
+                continue
             if network is not None:
                 clip = torch.stack([frame for frame, _ in window])[None].float() / 255  # 1 7 3 H W
                 image = restore(network, clip, tile=options.tile or 0, amp=amp)[0]  # 3 H W

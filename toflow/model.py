@@ -54,6 +54,7 @@ class Form:
         align_corners: False only for weights that pytoflow's code trained under PyTorch 1.3 or later.
         widths: of the flow network's hidden layers.
         channels: of the processing network's.
+        halved: flow is found on frames of half the size.
     """
 
     frames: int = 7
@@ -68,6 +69,7 @@ class Form:
     align_corners: bool = True
     widths: tuple[int, int, int, int] = (32, 64, 32, 16)
     channels: int = 64
+    halved: bool = False
 
 
 _LUA = {"batch_norm": True, "padding": "zeros"}
@@ -87,6 +89,9 @@ FORMS = {
     "paper_denoise": Form(**_LUA),
     "tiny_interp": Form(frames=2, **_TINY),
     "tiny_denoise": Form(**_TINY),
+    "free_denoise": Form(
+        kernels=(5, 3, 3, 3, 3, 3, 3), widths=(16, 16, 16, 16), channels=48, halved=True
+    ),  # ours, for laptops
     "tiny_sr": Form(residual="reference", **_TINY),
 }
 
@@ -131,6 +136,8 @@ class SPyNet(nn.Module):
         Where the pyramid goes by size, a small frame uses the first, coarse levels' weights alone.
         """
         pyramid = [torch.cat((reference, support), 1)]  # N 6 H W
+        if self.form.halved:
+            pyramid = [F.avg_pool2d(pyramid[0], 2)]  # N 6 H/2 W/2
         while len(pyramid) < len(self.levels) and (self.form.pyramid == "fixed" or max(pyramid[0].shape[-2:]) > SMALL):
             pyramid.insert(0, F.avg_pool2d(pyramid[0], 2))  # N 6 h w
         flow = torch.zeros_like(pyramid[0][:, :2])  # N 2 h w
@@ -140,7 +147,7 @@ class SPyNet(nn.Module):
             warped = backward_warp(both[:, 3:], flow, padding=self.form.padding, align_corners=self.form.align_corners)
             stack = torch.cat((both[:, :3], warped, flow), 1)  # N 8 h w
             flow = flow + level(stack.contiguous(memory_format=layout)).to(flow.dtype)
-        return flow
+        return 2 * double(flow, reference) if self.form.halved else flow  # N 2 H W
 
 
 class MaskNet(nn.Module):

@@ -35,3 +35,8 @@ _TOFLOW = (
 )
 
 PROTOCOLS = {protocol.name: protocol for protocol in _TOFLOW}
+
+
+def protocols_of(data: str) -> list[str]:
+    """Names of the protocols that score a set unasked; sets of clips are scored as Vimeo-90K is."""
+    return [protocol.name for protocol in _TOFLOW if data in protocol.sets] or ["toflow"]

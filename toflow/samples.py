@@ -14,9 +14,11 @@ from torch.utils.data import Dataset
 
 from common.degrade.by_name import clip_rng, degrade
 from common.media.flow_file import read_flow
+from common.media.frame_windows import neighbour_indices
 from common.media.image import read_clip
+from common.sets.clips import Clip
 from common.training.sampling import ShuffledOrder, as_tensor
-from toflow.sets import FlowSample, Sample
+from toflow.sets import CLIP_PADDING, WINDOW, FlowSample, Sample
 
 Frames = list[np.ndarray]  # HxWxC
 
@@ -56,13 +58,13 @@ def turn(frames: Frames, target: np.ndarray, rng: np.random.Generator) -> tuple[
     return [change(frame) for frame in (frames[::-1] if backwards else frames)], change(target)
 
 
-def read_labels(paths: Sequence[Path], shape: tuple[int, ...]) -> Frames:
+def read_labels(paths: Sequence[Path] | None, shape: tuple[int, ...]) -> Frames:
     """Flows, HxWx2 float32 in pixels.
 
     Raises:
         ValueError: they are missing, broken or of another size than the frames.
     """
-    for path in paths:
+    for path in paths or (Path("sets of clips"),):
         if not path.is_file():
             raise ValueError(
                 f"{path}: no such label; make them (python datasets/prepare_vimeo90k.py --flow), or train without the "
@@ -90,8 +92,8 @@ class TrainingSamples(Dataset):
         return len(self.samples)
 
     def __getitem__(self, position: int) -> dict[str, Tensor]:
-        config, sample = self.config, self.samples[self.order(position)]
-        rng = np.random.default_rng((config.manual_seed, position))
+        config, rng = self.config, np.random.default_rng((self.config.manual_seed, position))
+        sample = self.pick(self.order(position), rng)
         images = read_clip((*sample.frames, sample.target))
         flows = read_labels(sample.flows, images[0].shape) if self.labels else []
         parts = crop(images + flows, config.crop, rng, sample.target)
@@ -102,6 +104,34 @@ class TrainingSamples(Dataset):
             frames = degrade(frames, sample.degradation, rng)
         item = {"frames": stack(frames), "target": as_tensor(target)}
         return item | {"flows": stack(parts[len(images) :])} if self.labels else item
+
+    def pick(self, number: int, rng: np.random.Generator) -> Sample:
+        """What stands at a place of the order."""
+        return self.samples[number]
+
+
+class ClipSamples(TrainingSamples):
+    """Of any clips: which seven frames, or which three at which distance, is drawn at every access."""
+
+    def __init__(self, clips: list[Clip], degradation: str, config, labels: bool = False):
+        self.degradation = degradation
+        super().__init__(clips, config, labels)
+
+    def pick(self, number: int, rng: np.random.Generator) -> Sample:
+        """Two frames up to `max_distance` away on either side of a third; or seven frames, to be degraded.
+
+        At the ends of a clip the seven are those that would be read in testing.
+        """
+        clip = self.samples[number]
+        distance = 0
+        if not self.degradation:
+            distance = int(rng.integers(1, min(self.config.max_distance, (len(clip) - 1) // 2) + 1))
+        middle = int(rng.integers(distance, len(clip) - distance))
+        window = (middle - distance, middle + distance)
+        if self.degradation:
+            window = neighbour_indices(middle, WINDOW, len(clip), padding=CLIP_PADDING)
+        frames = tuple(clip.frames[k] for k in window)
+        return Sample(clip.name, frames, clip.frames[middle], self.degradation)
 
 
 class FlowSamples(Dataset):

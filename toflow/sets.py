@@ -6,16 +6,19 @@ Nothing is opened here but lists: a file that is missing or broken is named when
 from dataclasses import dataclass
 from pathlib import Path
 
-from common.degrade.by_name import DEGRADATIONS
+from common.degrade.by_name import CLIPWISE, DEGRADATIONS, DRAWN, NOISE
 from common.media.frame_windows import neighbour_indices
 from common.media.image import list_frames
+from common.sets import clips as clip_sets
+from common.sets.clips import Clip, clip_set
 from common.sets.vimeo90k import list_clips
 
 WINDOW = 7  # frames that the network sees to better the middle one
 TASKS = ("interp", "denoise", "deblock", "sr")
-TASK_OF = {"gaussian": "denoise", "mixed": "denoise", "salt_pepper": "denoise", "pytoflow_mixed": "denoise",
-           "bicubic_x4": "sr"}  # fmt: skip
+TASK_OF = dict.fromkeys(NOISE, "denoise") | {"bicubic_x4": "sr"}  # of degradations; the others are compression
+SUFFIXES = ("", *(f"_{name}" for name in DEGRADATIONS))  # behind the name of a set of clips
 VID4_PADDING = "reflection_circle"  # of the windows at the ends of a clip, as MMagic scores
+CLIP_PADDING = "replicate"  # likewise, of any clips, as of your own video
 
 
 @dataclass(frozen=True)
@@ -44,12 +47,30 @@ FLOW_SETS = ("sintel", "chairs")
 MAKE = {"vimeo_triplet": "vimeo_triplet", "vimeo_septuplet": "vimeo_septuplet", "Vid4": "vid4"}  # folder: layout
 
 
+def data_set(name: str) -> DataSet:
+    """What a name of `--data` means: one of `SETS`, or a set of clips with one of `SUFFIXES` behind it.
+
+    Raises:
+        KeyError: neither.
+    """
+    folder, suffix = clip_set(name, SUFFIXES)
+    if not folder:
+        return SETS[name]
+    degradation = suffix.removeprefix("_")
+    return DataSet(folder, TASK_OF.get(degradation, "deblock") if degradation else "interp", degradation)
+
+
+def is_shared(name: str) -> bool:
+    """Whether samples of a set share frames that look alike in each, so that they need to be made only once."""
+    return name == "vid4" or (name not in SETS and data_set(name).degradation not in (*DRAWN, *CLIPWISE))
+
+
 @dataclass(frozen=True)
 class Sample:
     """What one result is made from.
 
     Attributes:
-        name: unique in its set, with slashes: clip/sequence of Vimeo, clip/frame of Vid4.
+        name: unique in its set, with slashes: clip/sequence of Vimeo, clip/frame of Vid4 and of sets of clips.
         frames: the two frames around the target, or the seven around and with it, before `degradation`.
         target: the true frame.
         degradation: what is done to the frames when they are read; empty: nothing.
@@ -77,14 +98,17 @@ def find_samples(data_root: str | Path, data: str, split: str, *, prepared: bool
 
     Args:
         data_root: folder of the data sets.
-        data: one of `SETS`.
+        data: one of `SETS`, or a set of clips, for testing.
         split: "train" (only of `TRAINING_SETS`) or "test".
         prepared: read frames that prepare_vimeo90k.py --degrade wrote, instead of degrading them when they are read.
 
     Raises:
         ValueError: the folder or its list is missing or holds no sample; or the set has no such split.
     """
-    entry = SETS[data]
+    entry = data_set(data)
+    if data not in SETS:
+        clips = find_clips(data_root, data, split)
+        return [sample for clip in clips for sample in _of_clip(clip, entry.degradation)]
     root = Path(data_root, entry.folder)
     if split == "train" and not entry.trains:
         raise ValueError(f"{data} is for testing: train on one of {', '.join(TRAINING_SETS)}")
@@ -102,6 +126,28 @@ def find_samples(data_root: str | Path, data: str, split: str, *, prepared: bool
         samples = _septuplets(root, split, entry.degradation, prepared)
     if not samples:
         raise ValueError(f"{root}: holds no sample of {data} ({split}); expected the layout of datasets/README.md")
+    return samples
+
+
+def find_clips(data_root: str | Path, data: str, split: str = "train") -> list[Clip]:
+    """The clips of a set of clips that are long enough, of three frames or more.
+
+    Raises:
+        ValueError: there are none.
+    """
+    return clip_sets.find_clips(data_root, data_set(data).folder, split, least=3)
+
+
+def _of_clip(clip: Clip, degradation: str) -> list[Sample]:
+    """To test with: every second frame, between its neighbours; or, with a degradation, all frames."""
+    samples = []
+    for number in range(len(clip)) if degradation else range(1, len(clip) - 1, 2):
+        window = (number - 1, number + 1)
+        if degradation:
+            window = neighbour_indices(number, WINDOW, len(clip), padding=CLIP_PADDING)
+        target = clip.frames[number]
+        frames = tuple(clip.frames[k] for k in window)
+        samples.append(Sample(f"{clip.name}/{target.stem}", frames, target, degradation))
     return samples
 
 

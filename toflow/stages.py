@@ -1,16 +1,18 @@
 """The stages of a training: what learns, from what, by which loss."""
 
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
+from common.sets.mixtures import parts, samples_of
 from toflow.config import Config
 from toflow.losses import charbonnier, l1, mask_labels
 from toflow.model import TOFlow
-from toflow.samples import FlowSamples, TrainingSamples
-from toflow.sets import SETS, Sample, find_flow_samples
+from toflow.samples import ClipSamples, FlowSamples, TrainingSamples
+from toflow.sets import SETS, data_set, find_clips, find_flow_samples, find_samples
 
 
 class Stage(NamedTuple):
@@ -35,16 +37,23 @@ def plan(config: Config, samples: int) -> list[Stage]:
     return stages
 
 
-def training_samples(stage: Stage, samples: list[Sample], data_root: str | Path, config: Config) -> Dataset:
+def training_samples(stage: str, data_root: str | Path, config: Config) -> Dataset:
     """What a stage learns from: the task's samples, with labels of flow where it needs them, or pairs with flow.
 
     Raises:
         ValueError: the first of them cannot be read.
     """
-    if stage.name == "flow" and not config.form.from_middle:
+    if stage == "flow" and not config.form.from_middle:
         pairs = find_flow_samples(data_root, config.flow_data)
-        return FlowSamples(pairs, config, SETS[config.data].degradation)
-    return TrainingSamples(samples, config, labels=stage.name in ("flow", "mask"))
+        return FlowSamples(pairs, config, data_set(parts(config.data)[0][0]).degradation)
+    make = partial(_samples_of_set, data_root, config, stage in ("flow", "mask"))
+    return samples_of(config.data, make, config.manual_seed)
+
+
+def _samples_of_set(data_root: str | Path, config: Config, labels: bool, data: str) -> TrainingSamples:
+    if data not in SETS:
+        return ClipSamples(find_clips(data_root, data, "train"), data_set(data).degradation, config, labels)
+    return TrainingSamples(find_samples(data_root, data, "train", prepared=config.prepared), config, labels)
 
 
 def learning_parts(network: TOFlow, stage: str) -> list[nn.Module]:

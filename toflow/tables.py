@@ -9,7 +9,7 @@ cannot be loaded, have no tolerance.
 
 from toflow.config import PRESETS
 from toflow.evaluate import BASELINE, missing_part
-from toflow.sets import SETS, find_samples
+from toflow.sets import SETS, data_set, find_samples
 
 COMMAND = "toflow/run.py"
 PLACE = "synthetic"
@@ -29,7 +29,7 @@ PICTURES = {
 
 def folder(data: str) -> str:
     """Of a set, in the data root."""
-    return SETS[data].folder
+    return data_set(data).folder
 
 
 def found(data: str, data_root: str) -> tuple[list[str], str]:
@@ -45,7 +45,9 @@ def stands_for(preset: str) -> str:
 
 def baseline(preset: str) -> list[str]:
     """Arguments of a row without weights."""
-    return ["--baseline", "--mode", BASELINE, *(["--config", preset] if preset in PRESETS else [])]
+    method = [preset.removeprefix(f"{BASELINE}_")] if preset.startswith(f"{BASELINE}_") else []
+    mode = preset if method else BASELINE
+    return ["--baseline", *method, "--mode", mode, *(["--config", preset] if preset in PRESETS else [])]
 
 
 def trained(preset: str) -> list[str]:

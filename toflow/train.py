@@ -10,6 +10,7 @@ from torch import Tensor
 from common.media.flow_color import flow_to_image
 from common.media.image import read_image
 from common.ops import complexity
+from common.sets.mixtures import parts
 from common.training.loop import Training
 from common.training.run_log import Means
 from common.training.sample_pictures import grid
@@ -19,7 +20,7 @@ from toflow.config import Config
 from toflow.model import TOFlow, predict
 from toflow.samples import evaluation_frames, stack
 from toflow.schedule import learning_rate
-from toflow.sets import Sample, find_samples
+from toflow.sets import SETS, Sample, find_samples
 from toflow.stages import Objective, learning_parts, plan, training_samples
 
 SHOWN = 4  # samples whose pictures a validation saves
@@ -31,12 +32,13 @@ def train(options, config: Config) -> int:
     """Train by the command line's options and the settings; returns the exit code."""
     with Training(options, config, digits=7) as run:
         # What is drawn in which stage; all is looked at now, not after hours of training
-        samples = find_samples(options.data_root, config.data, "train", prepared=config.prepared)
-        test = find_samples(options.data_root, config.data, "test", prepared=config.prepared)
-        test = run.share(test, config.valid_samples)
+        samples = training_samples("joint", options.data_root, config)
+        valid_data = config.valid_data or parts(config.data)[0][0]
+        prepared = config.prepared and valid_data in SETS
+        test = run.share(find_samples(options.data_root, valid_data, "test", prepared=prepared), config.valid_samples)
         stages = plan(config, len(samples))
         sizes = [run.batch_size(stage.total_batch, f"{REMEDY} (stage {stage.name})") for stage in stages]
-        drawn = [training_samples(stage, samples, options.data_root, config) for stage in stages]
+        drawn = [training_samples(stage.name, options.data_root, config) for stage in stages]
 
         # What is computed, from which weights
         goes_on = run.find_saved()
@@ -48,8 +50,8 @@ def train(options, config: Config) -> int:
                 load_spynet(spynet, config.spynet)
         run.begin(network, last=stages[-1].last, epoch=config.valid_every_step)  # MMagic's epochs are such periods
         macs = lambda: complexity.macs(lambda: TOFlow(config.form), (1, config.form.frames, 3, 720, 1280))  # noqa: E731
-        parts = ", ".join(f"{stage.name} to step {stage.last}" for stage in stages)
-        run.describe(f"{len(samples)} samples; {parts}", macs, MODEL, sizes[-1])
+        told = ", ".join(f"{stage.name} to step {stage.last}" for stage in stages)
+        run.describe(f"{len(samples)} samples; {told}", macs, MODEL, sizes[-1])
         if run.processes.world_size > 1 and config.form.batch_norm:
             run.log.say("warning: batch normalisation sees the samples of its own process alone")
 

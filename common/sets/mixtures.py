@@ -1,5 +1,6 @@
 """What `--data` names: a set, or several to train on at once, with weights: `free,drawn:0.5`."""
 
+import dataclasses
 import difflib
 import math
 from collections.abc import Callable, Sequence
@@ -75,6 +76,19 @@ def check_use(data: str, is_train: bool, known: Sequence[str], training: Sequenc
     for name, _ in named if is_train else ():
         if name in known and name not in training:
             raise UsageError(f"--data {name} is for testing: train on one of {', '.join(training)}, or on clips")
+
+
+def for_testing(config, options):
+    """The settings; for whatever is no training, with the set that validates in place of several that --data names not.
+
+    Args:
+        config: the settings; data and valid_data are read.
+        options: of the command line.
+    """
+    given = options.is_train or hasattr(options, "data")
+    if given or not config.valid_data or len(parts(config.data)) == 1:
+        return config
+    return dataclasses.replace(config, data=config.valid_data)
 
 
 def help_text(known: Sequence[str], training: Sequence[str]) -> str:

@@ -12,6 +12,7 @@ from torch import nn
 from common.checkpoints import checkpoint_file, run_checkpoints
 from common.checkpoints.published import entries
 from common.checkpoints.run_checkpoints import CheckpointManager, find_weights
+from tdan import checkpoints
 from tdan.checkpoints import AUTHORS, LAYOUTS, MMAGIC, load, load_network, own_name
 from tdan.config import PRESETS, Config, parse
 from tdan.model import SCALES, TDAN
@@ -266,6 +267,18 @@ def test_another_form_than_the_settings_is_refused():
     assert load(*parse(["--ckpt_abs_name", file, *form, "--set=scale=2"]), CPU)[0].scale == 2
     with pytest.raises(ValueError, match=r"has scale 2 instead of 4: give the --config .*, or --set scale=2$"):
         load(*parse(["--ckpt_abs_name", file, *form]), CPU)
+
+
+def test_the_file_tells_groups_and_whether_it_adds_to_bicubic():
+    network = TDAN(8, 1, 2, groups=2, add_bicubic=True)
+    checkpoint_file.save(network.state_dict(), Path("own.pth"))
+    form = ["--set=channels=8", "--set=blocks_before=1", "--set=blocks_after=2", "--set=groups=2"]
+    found, _ = load(*parse(["--ckpt_abs_name", "own.pth", *form, "--set=add_bicubic=true"]), CPU)
+    assert (found.groups, found.add_bicubic) == (2, True)
+    with pytest.raises(ValueError, match="has add_bicubic True instead of False"):
+        load(*parse(["--ckpt_abs_name", "own.pth", *form]), CPU)
+    with pytest.raises(ValueError, match="--layout mmagic: no published network adds to a bicubic enlargement"):
+        checkpoints.write(network, "mmagic")
 
 
 def test_a_file_without_its_last_block_is_refused():

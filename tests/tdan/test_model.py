@@ -34,6 +34,7 @@ def clips(batch=1, height=9, width=11, seed=1):
         ({}, 1_970_819, 85),
         ({"scale": 2}, 1_970_819 - 147_712, 83),
         ({"channels": 16, "blocks_before": 2, "blocks_after": 3}, 142_611, 85 - 40),
+        ({"channels": 24, "blocks_before": 2, "blocks_after": 8, "groups": 2, "add_bicubic": True}, 213_438, 66),
     ],
 )
 def test_size(options, parameters, tensors):
@@ -41,6 +42,15 @@ def test_size(options, parameters, tensors):
     assert complexity.parameters(network) == parameters
     assert len(list(network.parameters())) == tensors
     assert set(network.state_dict()) - {name for name, _ in network.named_parameters()} == {"border"}
+
+
+def test_bicubic_enlargement_is_the_start_where_it_is_added_to():
+    network, frames = TDAN(8, 1, 1, groups=1, add_bicubic=True), clips(batch=2)
+    expected = F.interpolate(frames[:, 2], scale_factor=4, mode="bicubic", align_corners=False)
+    assert (network(frames)["pred"] - expected).abs().max() < 1e-5
+    assert network.deform[0].offset.weight.shape[0] == 18
+    network(frames)["pred"].sum().backward()
+    assert network.last.weight.grad.abs().max() > 0  # so that the rest can follow
 
 
 def test_size_of_parts():

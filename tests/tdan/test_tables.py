@@ -42,6 +42,7 @@ def test_what_a_row_is_measured_by():
         assert tables.trained(preset) == ["--mode", preset, "--config", preset]
         assert tables.baseline(preset) == ["--baseline", "--mode", "baseline", "--config", preset]
         assert tables.stands_for(preset) == PRESETS[preset].data
+    assert tables.baseline("baseline_lanczos") == ["--baseline", "lanczos", "--mode", "baseline_lanczos"]
     assert tables.baseline("baseline") == ["--baseline", "--mode", "baseline"]
     assert set(tables.CLIPS) == {PRESETS[name].data for name in PRESETS if name.startswith("TDAN_tiny")}
 

@@ -8,6 +8,7 @@ import pytest
 
 from common import cli, settings
 from common.checkpoints.run_checkpoints import find_weights
+from common.sets.mixtures import parts
 from tests.helpers.runs import start
 from toflow import run as command
 from toflow.config import OF_TASK, PRESETS, STAGES, Config, parse, preset
@@ -40,7 +41,8 @@ FLAGS = [  # what is given besides --task denoise, where it ends up: a setting, 
     ("--prepared", "prepared", True),
     ("--network paper_denoise", "network", "paper_denoise"),
     ("--protocol mmagic toflow", "protocol", ["mmagic", "toflow"]),
-    ("--baseline", "baseline", True),
+    ("--baseline", "baseline", "plain"),
+    ("--task denoise --baseline nlm", "baseline", "nlm"),
     *((f"{flag} 3", "batch_size", 3) for flag in ("-b", "--batch_size")),
     *((f"{flag} 5", "thread_num", 5) for flag in ("-th", "--thread_num")),
     *((f"{flag} auto", "resume", "auto") for flag in ("-r", "--resume")),
@@ -162,7 +164,7 @@ def test_published_settings():
 def test_presets_fit_their_types_and_their_task(name, tmp_path):
     config = preset(name)
     assert (config.config, config.mode) == (name, name)
-    assert config.data in TRAINING_SETS
+    assert all(name in TRAINING_SETS or name not in SETS for name, _ in parts(config.data))
     assert config.task in TASKS
     (tmp_path / "config.txt").write_text(settings.to_json(config))
     assert settings.read(Config, tmp_path / "config.txt") == config
@@ -203,7 +205,7 @@ def test_unknown_flags(capsys, given, near):
         ("--config TOFlow", "--config TOFlow: expected one of tof_spynet-chair-wobn"),
         ("--mode mine", "--mode mine has no saved config: add --config, one of"),
         ("--task sr --mode mine", "--mode mine has no saved config: add --config"),
-        ("--data REDS", "invalid choice: 'REDS'"),
+        ("--data REDS", "data REDS: expected one of vimeo90k"),
         ("--task sr --network IFRNet", "invalid choice: 'IFRNet'"),
         (
             "--task interp --data vimeo_mixed",

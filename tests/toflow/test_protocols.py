@@ -6,7 +6,8 @@ import pytest
 from common.scoring import score_frames
 from common.scoring.metrics import ssim
 from common.scoring.score_frames import Score
-from toflow import evaluate, sets
+from toflow import sets
+from toflow.classical import classical
 from toflow.protocols import PROTOCOLS as TOFLOW
 
 
@@ -53,7 +54,7 @@ def test_scores_by_formula():
 
 def test_ties_are_rounded_up_whatever_float32_says():
     levels = np.arange(0, 255, dtype=np.uint8).repeat(16 * 3).reshape(-1, 16, 3)
-    mean = evaluate.baseline([levels, levels + 1])  # n + 1/2 each
+    mean = classical([levels, levels + 1])  # n + 1/2 each
     assert score_frames.score(TOFLOW["toflow"], mean, levels + 1)["PSNR"] == np.inf
     assert score_frames.score(TOFLOW["mmagic"], mean, levels)["MAE"] == pytest.approx(0.5 / 255, abs=1e-7)
 

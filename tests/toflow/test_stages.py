@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from common.training.sampling import to_device
 from toflow.config import preset
 from toflow.model import FORMS, TOFlow
 from toflow.samples import FlowSamples, TrainingSamples
@@ -42,7 +43,7 @@ def test_loss_falls_on_one_batch(clips, name):
     config = replace(preset(name), crop=32)
     dataset = TrainingSamples(find_samples(clips, config.data, "train"), config)
     objective = Objective(TOFlow(config.form), "joint", config.loss)
-    batch = torch.utils.data.default_collate([dataset[0], dataset[1]])
+    batch = to_device(torch.utils.data.default_collate([dataset[0], dataset[1]]), torch.device("cpu"))
     optimizer = torch.optim.Adam(objective.parameters(), 3e-3)
     found = []
     for _ in range(30):
@@ -66,7 +67,7 @@ def test_flow_stages_learn_the_exact_flow(clips):
             dataset = FlowSamples(find_flow_samples(clips, "sintel"), config, SETS[config.data].degradation)
         objective = Objective(TOFlow(form), "flow", config.loss)
         learning_parts(objective.network, "flow")
-        batch = torch.utils.data.default_collate([dataset[0], dataset[1]])
+        batch = to_device(torch.utils.data.default_collate([dataset[0], dataset[1]]), torch.device("cpu"))
         first, outputs = objective(batch)
         assert outputs["flows"].shape == batch["flows"].shape
         assert first.item() == pytest.approx(batch["flows"].abs().mean().item())  # untrained: no motion seen

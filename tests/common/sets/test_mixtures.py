@@ -1,5 +1,8 @@
 """Several sets at once: what their names and weights are, and whose turn it is."""
 
+from dataclasses import dataclass
+from types import SimpleNamespace
+
 import pytest
 from torch.utils.data import Dataset
 
@@ -71,3 +74,18 @@ def test_uses():
     text = mixtures.help_text(["vimeo", "vid4"], ["vimeo"])
     assert "to train on: vimeo;" in text
     assert text.endswith("vid4, real")
+
+
+def test_what_several_sets_are_tested_with():
+    config = Settings("free,drawn:0.5", "real")
+    assert mixtures.for_testing(config, SimpleNamespace(is_train=False)).data == "real"
+    for options in (SimpleNamespace(is_train=True), SimpleNamespace(is_train=False, data="free,drawn:0.5")):
+        assert mixtures.for_testing(config, options) == config
+    for other in (Settings("free", "real"), Settings("free,drawn", "")):
+        assert mixtures.for_testing(other, SimpleNamespace(is_train=False)) == other
+
+
+@dataclass(frozen=True)
+class Settings:
+    data: str
+    valid_data: str
