@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from common import cli, settings
-from common.checkpoints import box
+from common.checkpoints.choose_weights import choose_weights
 from common.media import frame_rate
 from common.scoring.protocols import INTERPOLATION
 from common.sets import mixtures
@@ -143,7 +143,7 @@ def parse(argv: list[str]) -> tuple[argparse.Namespace, Config]:
     many = any_time or getattr(options, "data", None) in LARGE
     usual = "IFRNet_GoPro" if many else "IFRNet_Vimeo90K"
     if not (options.blend or options.dis):
-        box.choose(options, "ifrnet", usual)
+        choose_weights(options, "ifrnet", usual)
     if options.mode is None:
         options.mode = options.config or usual
     of_mode = options.mode if options.mode in PRESETS else ""
