@@ -56,14 +56,11 @@ FLOW_ORDERS = ("original", "fixed")
 MATCHES = ("product", "cosine")
 
 
-def cost_volume(first: Tensor, second: Tensor) -> Tensor:
+def cost_volume(first: Tensor, second: Tensor, match: str = "product") -> Tensor:
     """How well each position of a map matches its neighbours in the other: (B, C, h, w) twice -> (B, 81, h, w)."""
+    if match == "cosine":
+        first, second = (x * (x.square().mean(1, keepdim=True) + 1e-8).rsqrt() for x in (first, second))
     return F.leaky_relu(correlation(first, second, radius=RADIUS), 0.1)
-
-
-def even(x: Tensor) -> Tensor:
-    """Features (B, C, h, w) of one length at every position, so that the mean of their product is a cosine."""
-    return x * (x.square().mean(1, keepdim=True) + 1e-8).rsqrt()
 
 
 def enlarge(x: Tensor, factor: float = 1.0) -> Tensor:
@@ -195,8 +192,7 @@ class Flower(nn.Module):
         scale_size: tuple[int, int] | None = None, match: str = "product",
     ):  # fmt: skip
         super().__init__()
-        self.filters, self.activation, self.scale_size = tuple(filters), activation, scale_size
-        self.match = match
+        self.filters, self.activation, self.scale_size, self.match = tuple(filters), activation, scale_size, match
         self.activate = ACTIVATIONS[activation]
         deep = self.filters[::-1]  # at 1/32 to 1/2
         stages = zip((3, *filters[:-1]), filters, strict=True)
@@ -264,15 +260,12 @@ class Flower(nn.Module):
         flows = []
         for a, b, predict in zip(first, second, self.flower, strict=True):
             if not flows:
-                known = torch.cat((self._costs(a, b), a, b), 1)  # B 81+2C h w
+                known = torch.cat((cost_volume(a, b, self.match), a, b), 1)  # B 81+2C h w
             else:
                 coarser = enlarge(flows[-1], 2.0)  # B 2 h w
-                known = torch.cat((self._costs(a, warp(b, coarser)), a, coarser), 1)  # B 81+C+2 h w
+                known = torch.cat((cost_volume(a, warp(b, coarser), self.match), a, coarser), 1)  # B 81+C+2 h w
             flows.append(predict(known, self._scale(len(flows), a)))
         return flows
-
-    def _costs(self, first: Tensor, second: Tensor) -> Tensor:
-        return cost_volume(even(first), even(second)) if self.match == "cosine" else cost_volume(first, second)
 
     def _scale(self, level: int, x: Tensor) -> float:
         if self.scale_size is None:
@@ -343,9 +336,7 @@ class Interpolator(Flower):
 
 
 def settings(activation: str, flow_order: str, scale_size: tuple[int, int] | None, match: str = "product") -> Tensor:
-    """What weights belong to, as a tensor: numbers of activation and flow order, height and width (0: none), and the
-    number of the match, if it is not the first.
-    """
+    """What weights belong to: numbers of activation, flow order, height, width (0: none), match (if not the first)."""
     numbers = [list(ACTIVATIONS).index(activation), FLOW_ORDERS.index(flow_order), *(scale_size or (0, 0))]
     return torch.tensor(numbers + [MATCHES.index(match)] * (match != MATCHES[0]))
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from qpwcnet.model import COSTS, MATCHES, Flower, Interpolator, Norm
+from qpwcnet.model import COSTS, MATCHES, Flower, Interpolator, Norm, cost_volume
 
 FILTERS = (4, 4, 4, 8, 8)
 
@@ -59,7 +59,7 @@ def test_a_cosine_does_not_care_how_long_features_are():
     torch.manual_seed(0)
     first = torch.randn(1, 6, 8, 8)
     second = first * torch.linspace(1, 9, 64).view(1, 1, 8, 8)
-    costs = {match: Flower(FILTERS, match=match)._costs(first, second)[0] for match in MATCHES}
+    costs = {match: cost_volume(first, second, match)[0] for match in MATCHES}
     middle = COSTS // 2  # displacement of zero
     assert (costs["cosine"].argmax(0) == middle).all()
     torch.testing.assert_close(costs["cosine"][middle], torch.ones(8, 8))
