@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from common import cli, settings
-from common.checkpoints import box
+from common.checkpoints.choose_weights import choose_weights
 from common.media import frame_rate
 from common.scoring.protocols import INTERPOLATION
 from common.sets import mixtures
@@ -92,7 +92,7 @@ TINY = {
 # Ours, in the box: sized for a laptop, trained on real clips and on photographs that move.
 FREE = {
     "network": "IFRNet_free", "init": "kaiming", "data": "drawn,free", "valid_data": "real", "total_batch": 8,
-    "crop": 96, "max_steps": 7000, "learning_rate": 1e-3, "learning_rate_end": 1e-5, "warmup": 100,
+    "crop": 80, "max_steps": 7000, "learning_rate": 1e-3, "learning_rate_end": 1e-5, "warmup": 100,
     "believe_labels": 1500,
     "ema": 0.999, "valid_every_epoch": 12, "valid_samples": 24, "write_log_every_step": 20, "save_every_step": 100,
     "augment_large": 0.1, "max_motion": 12.0, "reduce": 0.3, "thread_num": 0,
@@ -143,7 +143,7 @@ def parse(argv: list[str]) -> tuple[argparse.Namespace, Config]:
     many = any_time or getattr(options, "data", None) in LARGE
     usual = "IFRNet_GoPro" if many else "IFRNet_Vimeo90K"
     if not (options.blend or options.dis):
-        box.choose(options, "ifrnet", usual)
+        choose_weights(options, "ifrnet", usual)
     if options.mode is None:
         options.mode = options.config or usual
     of_mode = options.mode if options.mode in PRESETS else ""

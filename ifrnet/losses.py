@@ -127,8 +127,8 @@ def training_losses(
         features: of the encoder for the true frame less the pair's mean, levels 1 to 4.
         labels: (B, 4, H, W) the teacher's flows from t to frame 0 and to frame 1 in pixels, or None for no
             distillation.
-        believed: every label counts in full, however far the flows are from it; else as `robust_weight` says, under
-            which labels say nothing to flows that are still far away.
+        believed: every label counts in full, however far the flows are from it, and at the finest level, too; else as
+            `robust_weight` says, under which labels say nothing to flows that are still far away.
 
     Returns:
         Scalars `loss_rec`, `loss_geo`, `loss_dis`.
@@ -142,7 +142,7 @@ def training_losses(
     for name, label in zip(("flow0", "flow1"), labels.split(2, 1), strict=True):
         weight = robust_weight(outputs[f"{name}_1"].detach(), label)
         weight = torch.ones_like(weight) if believed else weight
-        for level in (2, 3, 4):
+        for level in (1, 2, 3, 4) if believed else (2, 3, 4):
             factor = 2 ** (level - 1)
             dis = dis + distillation(factor * resize(outputs[f"{name}_{level}"], factor), label, weight)
     weight = BELIEVED_WEIGHT if believed else DISTILLATION_WEIGHT

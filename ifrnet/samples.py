@@ -83,9 +83,12 @@ def reverse_time(frames: Frames, flow: Flow) -> tuple[Frames, Flow]:
 
 
 def augment(
-    frames: Frames, flow: Flow, dice: Dice, height: int, width: int, enlarge_chance: float = 0.1
+    frames: Frames, flow: Flow, dice: Dice, height: int, width: int, enlarge_chance: float = 0.1, backwards: float = 0.5
 ) -> tuple[Frames, Flow]:
-    """The published augmentation, its steps and draws in the published order."""
+    """The published augmentation, its steps and draws in the published order.
+
+    `backwards` is the chance of `reverse_time`, which leaves the times alone: right where they lie evenly.
+    """
     if dice.coin(enlarge_chance):
         frames, flow = enlarge(frames, flow)
     rows, columns = frames[0].shape[:2]
@@ -96,7 +99,7 @@ def augment(
         (flip_vertical, 0.3),
         (flip_horizontal, 0.5),
         (transpose, 0.05),
-        (reverse_time, 0.5),
+        (reverse_time, backwards),
     ):
         if dice.coin(chance):
             frames, flow = change(frames, flow)
@@ -192,8 +195,11 @@ class ClipSamples(Dataset):
             frames, flow = reduce(frames, flow)
         if config.distill and flow is None:
             frames, flow = label(frames, config.crop, dice)
-        frames, flow = augment(frames, flow, dice, config.crop, config.crop, config.augment_large)
-        return to_batch(frames, [(between - first) / (last - first)], flow)
+        frames, flow = augment(frames, flow, dice, config.crop, config.crop, config.augment_large, backwards=0)
+        t = (between - first) / (last - first)
+        if dice.coin(0.5):
+            frames, flow, t = *reverse_time(frames, flow), 1 - t
+        return to_batch(frames, [t], flow)
 
 
 def motion(clip: Clip) -> float:

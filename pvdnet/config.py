@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from common import cli, settings
-from common.checkpoints import box
+from common.checkpoints.choose_weights import choose_weights
 from common.sets import mixtures
 from pvdnet.sets import SETS, TRAINING_SETS
 
@@ -166,7 +166,7 @@ def parse(argv: list[str]) -> tuple[argparse.Namespace, Config]:
     """
     options = build_parser().parse_args(argv)
     if not options.identity:
-        box.choose(options, "pvdnet", "config_PVDNet")
+        choose_weights(options, "pvdnet", "config_PVDNet")
     if options.mode is None:
         options.mode = (preset(options.config) if options.config else Config).mode
     otherwise = "config_PVDNet" if options.mode in ("PVDNet_DVD", "PVDNet_nah") else ""

@@ -1,6 +1,7 @@
 """What is PVDNet's own in measuring its rows of results.csv; see common/tables/measurement.py."""
 
 from common.sets.clips import is_clip_set
+from pvdnet.config import FILTERS
 from pvdnet.sets import find_videos
 
 COMMAND = "pvdnet/run.py"
@@ -30,6 +31,8 @@ def stands_for(preset: str) -> str:
 
 def baseline(preset: str) -> list[str]:
     """Arguments of a row without weights."""
+    if preset in FILTERS:
+        return ["--identity", preset, "--mode", preset, "--config", "config_PVDNet"]
     return ["--identity", "--mode", "identity", "--config", preset]
 
 

@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 
 from common import cli, settings
-from common.checkpoints import box
+from common.checkpoints.choose_weights import choose_weights
 from common.media import frame_rate
 from common.scoring.protocols import INTERPOLATION
 from common.sets import mixtures
@@ -225,7 +225,7 @@ def parse(argv: list[str]) -> tuple[argparse.Namespace, Config]:
         options.mode = "" if begins or by_file else newest_run(folder, options.config) or ""
     if (options.weights or not options.mode) and not options.baseline:
         interp = options.input and (options.multi or options.slow)
-        box.choose(options, "qpwcnet", "flow", "interp" if interp else "flow")
+        choose_weights(options, "qpwcnet", "flow", "interp" if interp else "flow")
     if options.is_train and not (options.config or options.mode):
         raise cli.UsageError(f"--is_train: expected --config, one of {', '.join(PRESETS)}, or --mode of an earlier run")
     if options.is_train or (options.mode and not (options.ckpt_abs_name or options.baseline)):

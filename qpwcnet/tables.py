@@ -13,7 +13,8 @@ The rows of clips that are made here follow each other: each training starts fro
 
 import importlib.util
 
-from qpwcnet.config import PRESETS
+from common.papers import ROOT
+from qpwcnet.config import CLASSICAL, PRESETS
 from qpwcnet.sets import FOLDERS, TRIPLET_SETS, find_pairs, find_triplets, missing_part
 
 COMMAND = "qpwcnet/run.py"
@@ -23,6 +24,11 @@ CLIPS = {  # arguments of make_synthetic.py, by the set in whose layout the clip
 }
 PLACE = "synthetic_flow"  # their folder
 BASELINES = {"zero": "chairs", "blend": "vimeo90k"}  # the clips of the rows without weights
+# Photographs that move: frames of the real clips as surfaces, with exact flow.
+MADE_OF_REAL = {
+    "real_moving": ("drawn", ["--layout", "drawn", "--textures", str(ROOT / "datasets/real"), "--textures_share", "1",
+        "--clips", "1", "--test_clips", "12", "--frames", "5", "--size", "320x240"]),
+}  # fmt: skip
 PICTURED = ("middlebury",)
 PICTURES = {
     "previous frame": "**/prv.png", "next frame": "**/nxt.png", "two frames blended": "**/overlay.png",
@@ -50,7 +56,7 @@ def stands_for(preset: str) -> str:
 
 def baseline(preset: str) -> list[str]:
     """Arguments of a row without weights."""
-    return ["--baseline", "--mode", preset]
+    return ["--baseline", *([preset] if preset in CLASSICAL else []), "--mode", preset]
 
 
 def trained(preset: str) -> list[str]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from common import cli, settings
-from common.checkpoints import box
+from common.checkpoints.choose_weights import choose_weights
 from common.media.frame_windows import PADDINGS
 from common.ops.deform_conv import BORDERS
 from common.sets import mixtures
@@ -182,7 +182,7 @@ def parse(argv: list[str]) -> tuple[argparse.Namespace, Config]:
     mixtures.check(data, SETS, suffixes=SUFFIXES)
     of_data = OF_DEGRADATION[data_set(mixtures.parts(data)[0][0]).degradation]
     if not options.baseline:
-        box.choose(options, "tdan", of_data)
+        choose_weights(options, "tdan", of_data)
     if options.is_train and not (options.config or options.mode):
         raise cli.UsageError(f"--is_train: expected --config, one of {', '.join(PRESETS)}, or --mode of an earlier run")
     if options.mode is None:

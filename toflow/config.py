@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from common import cli, settings
-from common.checkpoints import box
+from common.checkpoints.choose_weights import choose_weights
 from common.media import frame_rate
 from common.sets import mixtures
 from toflow.classical import FRAMES, METHODS
@@ -236,7 +236,7 @@ def parse(argv: list[str]) -> tuple[argparse.Namespace, Config]:
         mixtures.check(options.data, SETS, suffixes=SUFFIXES)
     asked = options.task or (data_set(mixtures.parts(options.data)[0][0]).task if hasattr(options, "data") else None)
     if asked and not options.baseline:
-        box.choose(options, "toflow", OF_TASK[asked], asked)
+        choose_weights(options, "toflow", OF_TASK[asked], asked)
     if options.mode is None:
         options.mode = options.config or (OF_TASK[asked] if asked else None)
     if options.mode is None:

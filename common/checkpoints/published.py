@@ -19,6 +19,7 @@ from pathlib import Path
 
 from common import cli
 from common.checkpoints import checkpoint_file, download
+from common.checkpoints.box import boxed
 from common.papers import PAPERS, ROOT
 
 
@@ -103,13 +104,16 @@ def _named(name: str, known: Sequence[Entry]) -> Entry:
 
 
 def show(options) -> int:
-    """A line for every entry: its name, whether it is here, its size, its licence, what it is."""
+    """A line for every entry, and for what is in the box: name, whether it is here, size, licence, what it is."""
     for entry in chosen(options):
         path = entry.path(options.root)
         size = entry.bytes or (path.stat().st_size if path.is_file() else None)
         told = f"{size} bytes" if size else "size not published"
         state = entry.state(options.root).partition(":")[0]
         print(f"{entry.key}  {state}  {told}  {entry.licence}  {entry.name}")
+    for paper in PAPERS if not options.names else ():
+        for own in boxed(paper) if options.paper in (None, paper) else ():
+            print(f"{paper}/weights/{own.file}  in the box  {own.path.stat().st_size} bytes  MIT  {own.score}")
     return 0
 
 

@@ -3,7 +3,8 @@
 A paper's `tables.py` says what is the paper's own: `COMMAND`, its script; `CLIPS`, the arguments of make_synthetic.py
 by set, and `PLACE`, their folder; `stands_for`, the set of a preset's clips; `baseline` and `trained`, arguments that
 choose what is evaluated; `folder` and `found`, where a set is and what of it is there; `PICTURES`, files that an
-evaluation writes, by what they show; `PICTURED`, the sets that are small enough to have them written.
+evaluation writes, by what they show; `PICTURED`, the sets that are small enough to have them written; where a set is
+made of the real clips, `MADE_OF_REAL`, by its name that of the layout and the arguments of make_synthetic.py.
 """
 
 import contextlib
@@ -100,7 +101,7 @@ def lacking(what: Measurement, data_root: str) -> tuple[str, set[str]]:
         train = f": train them (`python {paper.COMMAND} --is_train --config {what.preset}`)" if what.preset else ""
         return f"no weights of it that this project loads were published{train}", set()
     faults, clips = [], set()
-    if what.data != "synthetic":
+    if what.data != "synthetic" and what.data not in getattr(paper, "MADE_OF_REAL", ()):
         folder = paper.folder(what.data)
         try:
             names, part = paper.found(what.data, data_root)
@@ -136,6 +137,9 @@ def commands(what: Measurement, options) -> list[list[str]]:
         made = [[MAKE, *arguments, "--root", str(data_root)]]
     log_root = logs / ("long" if what.tier == LONG else "short")
     where = ["--data_root", str(data_root), "--log_root", str(log_root), "--device", options.device]
+    if what.data in getattr(paper, "MADE_OF_REAL", ()):
+        (data, arguments), data_root = paper.MADE_OF_REAL[what.data], logs / what.data
+        made = [[MAKE, *arguments, "--root", str(data_root)]]
     shown = ["-ss"] if what.data == "synthetic" or what.data in paper.PICTURED else []
     if what.checkpoint == "none":
         return [*made, [paper.COMMAND, *paper.baseline(what.preset), "--data", data, *shown, *where]]

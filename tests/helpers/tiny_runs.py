@@ -25,6 +25,8 @@ class TinyRun:
         diverges: arguments under which its weights leave every bound.
         half: arguments under which its values stay within half precision.
         place: how the line of a resume calls that place.
+        suffix: what the paper puts behind the name of a set of clips.
+        on_clips: arguments that it needs besides, to train on sets of clips.
         root: folder of the clips.
         logs: of the runs.
     """
@@ -41,6 +43,8 @@ class TinyRun:
     unit: str = "step"
     diverges: tuple[str, ...] = ("--set", "learning_rate=1e20")
     half: tuple[str, ...] = ()
+    suffix: str = ""
+    on_clips: tuple[str, ...] = ()
     root: Path = Path()
     logs: Path = Path()
 

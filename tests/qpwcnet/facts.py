@@ -16,6 +16,7 @@ TINY = TinyRun(  # 6 steps of 2 samples, 3 steps an epoch
     back=1,
     step=4,
     place="step 4",
+    on_clips=("--set", "valid_data=drawn", "--set", "max_steps=6"),
     diverges=("--set", "learning_rate=1e30", "--set", "milestones="),
     half=("--set", "init=keras"),  # the other start has large weights, of costs that are always zero
 )  # fmt: skip

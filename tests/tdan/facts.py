@@ -16,6 +16,8 @@ TINY = TinyRun(  # 12 steps of 2 samples, a period of 4
     back=2,
     step=7,
     place="step 7",
+    suffix="_bi",
+    on_clips=("--set", "valid_data=drawn_bi"),
 )  # fmt: skip
 # Together these write every scalar that the card lists.
 CARD_TRAININGS = (

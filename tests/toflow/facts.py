@@ -20,6 +20,8 @@ TINY = TinyRun(  # three stages of 4 steps of 2 samples, a period of 2
     back=4,
     step=7,
     place="step 7",
+    suffix="_noise_blind",
+    on_clips=("--set", "stages=joint", "--set", "steps=12", "--set", "learning_rates=1e-3"),
     diverges=("--set", "learning_rates=1e20,1e20,1e20"),
 )  # fmt: skip
 # Together these write every scalar that the card lists.

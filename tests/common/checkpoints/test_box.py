@@ -1,87 +1,12 @@
-"""Which weights own video takes: those that flags name, else the published ones if they are here, else the box's."""
+"""What is listed as being in the box is there."""
 
-import argparse
 import json
 
 import pytest
 
-from common import cli
 from common.checkpoints import box
-from common.checkpoints.published import entries
+from common.checkpoints.published import entries, main
 from common.papers import PAPERS, ROOT
-
-USUAL = "IFRNet_Vimeo90K"
-
-
-@pytest.fixture
-def folder(tmp_path, monkeypatch):
-    """A folder to work in, and a box with one network."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(box, "ROOT", tmp_path)
-    listing = tmp_path / "ifrnet/weights/box.json"
-    listing.parent.mkdir(parents=True)
-    entry = {"file": "Own.safetensors", "config": "IFRNet_free", "task": "", "score": "35 dB", "published": "P.pth"}
-    listing.write_text(json.dumps([entry]))
-    return tmp_path
-
-
-def options(**given):
-    names = ("mode", "config", "ckpt_name", "ckpt_abs_name", "ckpt_epoch", "input", "weights")
-    flags = argparse.Namespace(**dict.fromkeys(names), ckpt_sc=False, is_train=False)
-    for name, value in given.items():
-        setattr(flags, name, value)
-    return flags
-
-
-def chosen(**given):
-    found = options(**given)
-    box.choose(found, "ifrnet", USUAL)
-    return found.config, found.ckpt_abs_name
-
-
-def test_own_video_takes_the_box_and_says_so(folder, capsys):
-    assert chosen(input="a.mp4") == ("IFRNet_free", str(folder / "ifrnet/weights/Own.safetensors"))
-    out, error = capsys.readouterr()
-    assert out == ""
-    assert error == ("Own, in the box (MIT): 35 dB; for those: python -m common.checkpoints fetch P.pth\n")
-
-
-def test_published_weights_that_are_here_win(folder):
-    file = folder / "ckpt" / next(entry.file for entry in entries("ifrnet") if entry.config == USUAL)
-    file.parent.mkdir()
-    file.touch()
-    assert chosen(input="a.mp4") == (None, None)
-    assert chosen(input="a.mp4", weights="free")[0] == "IFRNet_free"
-
-
-@pytest.mark.parametrize(
-    "given",
-    [{}, {"is_train": True}, {"input": "a", "mode": "mine"}, {"input": "a", "config": USUAL},
-     {"input": "a", "ckpt_epoch": 0}, {"input": "a", "weights": "published"}],
-)  # fmt: skip
-def test_it_is_not_taken_by_accident(folder, given):
-    assert chosen(**given) == (given.get("config"), None)
-
-
-def test_evaluation_takes_it_when_asked(folder, capsys):
-    assert chosen(weights="free")[0] == "IFRNet_free"
-    assert capsys.readouterr().err == ""
-    assert chosen(weights="mine.pth") == (None, "mine.pth")
-
-
-@pytest.mark.parametrize("given", [{"is_train": True}, {"ckpt_abs_name": "x"}, {"ckpt_sc": True}])
-def test_flags_that_contradict_are_refused(folder, given):
-    with pytest.raises(cli.UsageError, match="--weights goes with testing"):
-        chosen(weights="free", **given)
-
-
-def test_an_empty_box_is_told_where_it_was_asked_for(folder):
-    flags = options(weights="free")
-    with pytest.raises(cli.UsageError, match="there are none in the box for sr"):
-        box.choose(flags, "ifrnet", USUAL, "sr")
-    flags = options(input="a.mp4")
-    box.choose(flags, "ifrnet", USUAL, "sr")
-    assert flags.ckpt_abs_name is None
 
 
 @pytest.mark.parametrize("paper", PAPERS)
@@ -91,3 +16,14 @@ def test_what_is_listed_is_there_and_nothing_else(paper):
     files = {entry.file for entry in entries(paper)}
     for entry in box.boxed(paper):
         assert not entry.published or entry.published in files
+
+
+def test_list_shows_the_box(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(box, "ROOT", tmp_path)
+    folder = tmp_path / "tdan/weights"
+    folder.mkdir(parents=True)
+    (folder / "Own.safetensors").write_bytes(b"1234")
+    entry = {"file": "Own.safetensors", "config": "TDAN_free", "task": "", "score": "27 dB", "published": ""}
+    (folder / "box.json").write_text(json.dumps([entry]))
+    assert main(["list", "--paper", "tdan"]) == 0
+    assert "tdan/weights/Own.safetensors  in the box  4 bytes  MIT  27 dB\n" in capsys.readouterr().out
