@@ -12,12 +12,12 @@ from toflow.sets import WINDOW
 METHODS = {  # of --baseline: what it makes of 2 or 7 frames
     "plain": "the mean of the two frames, or the middle frame as it is",
     "flow": "the frame between two by DIS flow from both sides",
-    "median": "the median of the three frames in the middle, pixel by pixel",
+    "median": "the median of the five frames in the middle, pixel by pixel",
     "nlm": "multi-frame non-local means of OpenCV, for noise",
 }
 FRAMES = {"plain": (2, 7), "flow": (2,), "median": (7,), "nlm": (7,)}  # that a method takes
 MIDDLE = WINDOW // 2
-NLM_FRAMES, NLM_STRENGTH = 5, 0.9  # frames that it sees; its h for each level of the noise's spread
+NLM_FRAMES, NLM_STRENGTH = 3, 0.55  # frames that it sees; its h for each level of the noise's spread: best here
 
 
 def classical(frames: Sequence[np.ndarray], method: str = "plain", sigma: float | None = None) -> np.ndarray:
@@ -34,7 +34,7 @@ def classical(frames: Sequence[np.ndarray], method: str = "plain", sigma: float 
     if method == "flow":
         return interpolate(*frames, 0.5) / np.float32(255)
     if method == "median":
-        return np.median(frames[MIDDLE - 1 : MIDDLE + 2], 0).astype(np.float32) / 255
+        return np.median(frames[MIDDLE - 2 : MIDDLE + 3], 0).astype(np.float32) / 255
     if method == "nlm":
         return _non_local_means(frames, sigma)
     if len(frames) == 2:

@@ -55,6 +55,7 @@ class Form:
         widths: of the flow network's hidden layers.
         channels: of the processing network's.
         halved: flow is found on frames of half the size.
+        quiet: the processing network begins with zeros, so that training begins with what it adds to.
     """
 
     frames: int = 7
@@ -70,12 +71,16 @@ class Form:
     widths: tuple[int, int, int, int] = (32, 64, 32, 16)
     channels: int = 64
     halved: bool = False
+    quiet: bool = False
 
 
 _LUA = {"batch_norm": True, "padding": "zeros"}
 _SR = {"kernels": (9, 9, 1, 1), "residual": "reference"}
 _PYTOFLOW = {"pyramid": "by_size"}
 _TINY = {"widths": (8, 16, 8, 8), "channels": 32}  # ours, for trainings of minutes
+_FREE = {  # ours, for laptops
+    "kernels": (5, 3, 3, 3, 3, 3, 3), "widths": (16, 16, 16, 16), "channels": 48, "halved": True, "quiet": True,
+}  # fmt: skip
 FORMS = {
     "mmagic_vfi": Form(frames=2),
     "mmagic_vfi_bn": Form(frames=2, batch_norm=True),
@@ -89,9 +94,8 @@ FORMS = {
     "paper_denoise": Form(**_LUA),
     "tiny_interp": Form(frames=2, **_TINY),
     "tiny_denoise": Form(**_TINY),
-    "free_denoise": Form(
-        kernels=(5, 3, 3, 3, 3, 3, 3), widths=(16, 16, 16, 16), channels=48, halved=True
-    ),  # ours, for laptops
+    "free_denoise": Form(**_FREE),
+    "free_deblock": Form(residual="reference", **_FREE),
     "tiny_sr": Form(residual="reference", **_TINY),
 }
 
@@ -196,6 +200,9 @@ class TOFlow(nn.Module):
             layers += [nn.Conv2d(inputs, form.channels, kernel, padding=kernel // 2), nn.ReLU(inplace=True)]
             inputs = form.channels
         self.processing = nn.Sequential(*layers, nn.Conv2d(inputs, 3, form.kernels[-1], padding=form.kernels[-1] // 2))
+        if form.quiet:
+            nn.init.zeros_(self.processing[-1].weight)
+            nn.init.zeros_(self.processing[-1].bias)
 
     def forward(self, frames: Tensor) -> dict[str, Tensor]:
         """Make the middle frame.
