@@ -95,7 +95,7 @@ FREE = {
     "crop": 80, "max_steps": 7000, "learning_rate": 1e-3, "learning_rate_end": 1e-5, "warmup": 100,
     "believe_labels": 1500,
     "ema": 0.999, "valid_every_epoch": 12, "valid_samples": 24, "write_log_every_step": 20, "save_every_step": 100,
-    "augment_large": 0.1, "max_motion": 12.0, "reduce": 0.3, "thread_num": 0,
+    "augment_large": 0.0, "max_motion": 5.0, "max_distance": 4, "thread_num": 0,
 }  # fmt: skip
 PRESETS = {
     "IFRNet_Vimeo90K": Config(),

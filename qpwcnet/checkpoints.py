@@ -14,7 +14,7 @@ from common.checkpoints.run_checkpoints import find_weights
 from common.checkpoints.safe_unpickle import load_any
 from qpwcnet.config import preset
 from qpwcnet.deploy import quantize
-from qpwcnet.model import ACTIVATIONS, FLOW_ORDERS, Flower, Interpolator, settings
+from qpwcnet.model import ACTIVATIONS, FLOW_ORDERS, MATCHES, Flower, Interpolator, settings
 from qpwcnet.pwcnet import INSIDE, INSIDE_OLD, PWCNet
 from qpwcnet.pwcnet_tensor_names import WRAPPERS, adapt, layers
 
@@ -46,13 +46,15 @@ def _qpwcnet(state: dict[str, Tensor], source: str | Path) -> tuple[Flower, dict
     filters = tuple(len(weight) for key, weight in state.items() if key.endswith(".conv_a.weight"))
     state = {"settings": settings("mish", "original", None)} | state
     numbers = state["settings"].flatten().tolist()
-    if len(numbers) != 4 or not 0 <= numbers[0] < len(ACTIVATIONS) or not 0 <= numbers[1] < len(FLOW_ORDERS):
+    known = list(ACTIVATIONS), FLOW_ORDERS, MATCHES
+    chosen = *numbers[:2], *(numbers[4:] or [0])
+    if len(numbers) not in (4, 5) or not all(0 <= n < len(names) for n, names in zip(chosen, known, strict=True)):
         raise ValueError(f"{source}: its tensor settings is {numbers}: expected numbers of activation and flow order")
-    activation, size = list(ACTIVATIONS)[numbers[0]], tuple(numbers[2:]) if all(numbers[2:]) else None
+    activation, order, match = (names[n] for n, names in zip(chosen, known, strict=True))
+    how = {"activation": activation, "scale_size": tuple(numbers[2:4]) if all(numbers[2:4]) else None, "match": match}
     if any(key.startswith("interpolator.") for key in state):
-        order = FLOW_ORDERS[numbers[1]]
-        return Interpolator(filters, activation=activation, scale_size=size, flow_order=order), state
-    return Flower(filters, activation=activation, scale_size=size), state
+        return Interpolator(filters, **how, flow_order=order), state
+    return Flower(filters, **how), state
 
 
 def _pwcnet(state: dict[str, Tensor], source: str | Path) -> tuple[PWCNet, dict[str, Tensor]]:
@@ -64,7 +66,7 @@ def new_network(config) -> nn.Module:
     """The network of the settings, at its start."""
     if config.network != "QPWCNet":
         return PWCNet(config.network)
-    how = {"activation": config.activation, "scale_size": config.scale_size or None}
+    how = {"activation": config.activation, "scale_size": config.scale_size or None, "match": config.match}
     if config.task == "interp":
         return Interpolator(config.filters, **how, flow_order=config.flow_order)
     return Flower(config.filters, **how)

@@ -19,7 +19,7 @@ from common.scoring.protocols import INTERPOLATION
 from common.sets import mixtures
 from common.training.run_folder import numbered_runs
 from qpwcnet.losses import FLOW_LOSSES
-from qpwcnet.model import ACTIVATIONS, FILTERS, FLOW_ORDERS, MULTIPLE
+from qpwcnet.model import ACTIVATIONS, FILTERS, FLOW_ORDERS, MATCHES, MULTIPLE
 from qpwcnet.protocols import FLOW
 from qpwcnet.pwcnet import MULTIPLE as PWC_MULTIPLE
 from qpwcnet.pwcnet import VARIANTS
@@ -35,7 +35,7 @@ EXPORTS = ("onnx", "int8", "tflite")
 SETS_OF = {"flow": FLOW_SETS, "interp": TRIPLET_SETS}
 CHOICES = {
     "task": TASKS, "network": NETWORKS, "activation": ACTIVATIONS, "flow_order": FLOW_ORDERS, "init": INITS,
-    "loss": LOSSES, "schedule": SCHEDULES, "amp": ("off", "bf16", "fp16"),
+    "match": MATCHES, "loss": LOSSES, "schedule": SCHEDULES, "amp": ("off", "bf16", "fp16"),
 }  # fmt: skip
 LEAST = dict.fromkeys((
     "epochs", "total_batch", "valid_every_epoch", "write_log_every_step", "save_every_step", "max_ckpt_num",
@@ -55,6 +55,7 @@ class Config:
     activation: str = "mish"  # of QPWCNet: mish, leaky_relu or hard_swish
     flow_order: str = "original"  # original or fixed, see model.py
     scale_size: tuple[int, ...] = ()  # height, width: flows are scaled as for that size; empty: as for their own
+    match: str = "product"  # of features: product, or cosine, which learns sooner where pictures are photographs
     init: str = "keras"  # start of QPWCNet's training: keras, as published, or kaiming, which learns faster
     quantise: bool = False  # train with the rounding of the int8 file
     data: str = "vimeo90k"  # one of sets.SETS, a set of clips, or several to train on: free,drawn:0.5
@@ -144,7 +145,8 @@ TINY = {
 }  # fmt: skip
 FREE = {
     "task": "flow", "data": "drawn", "filters": (16, 24, 48, 96, 128), "activation": "leaky_relu", "init": "kaiming",
-    "flow_order": "fixed", "scale_size": (8, 12), "input_shape": (128, 192), "loss": "l2", "learning_rate": 1e-3,
+    "match": "cosine", "flow_order": "fixed", "scale_size": (8, 12),
+    "input_shape": (128, 192), "loss": "l2", "learning_rate": 1e-3,
     "milestones": (0.5, 0.65, 0.8, 0.9, 0.95), "clip_factor": 0.0, "ema": 0.999, "max_steps": 3000, "thread_num": 1,
     "valid_every_epoch": 10, "valid_samples": 48, "write_log_every_step": 100, "save_every_step": 500,
     "max_ckpt_num": 5,

@@ -8,7 +8,6 @@ The protocols of interpolation tell how to score. How frames are padded is the n
 
 import os
 from collections import deque
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
@@ -20,7 +19,6 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from common.cli import UsageError
-from common.media.classical_flow import dis_flow, farneback_flow
 from common.media.flow_file import write_flow
 from common.media.image import read_clip, to_uint8, write_image
 from common.ops.autocast import autocast
@@ -34,13 +32,13 @@ from common.training import distributed
 from common.training.sampling import to_tensor
 from qpwcnet.augment import resize, resize_pair
 from qpwcnet.checkpoints import load
+from qpwcnet.classical import CLASSICAL
 from qpwcnet.config import Config
 from qpwcnet.pictures import flow_pictures, interp_pictures
 from qpwcnet.protocols import CLIPS, FLOW, UNKNOWN_CLIPS
 from qpwcnet.sets import Pair, Triplet, find_pairs, find_triplets, missing_part, read_pair
 
 BASELINES = {"flow": "zero", "interp": "blend"}  # what stands for the weights' name
-CLASSICAL = {"dis": dis_flow, "farneback": farneback_flow}
 SCORED_AS = {"ytvos": "vimeo90k"}  # sets without a protocol of their own
 OF_A_PAIR = ("EPE", "PSNR", "IE")  # of which a protocol may take the mean over the pairs
 KITTI_LONGEST = 511.98  # pixels that a KITTI .png holds, in each direction
@@ -52,17 +50,6 @@ class Score(NamedTuple):
     sample: int
     pixels: int
     values: dict[str, float]
-
-
-class Classical(NamedTuple):
-    """Stands where a network does: `flow` takes two frames HxWx3 uint8 and gives HxWx2 in pixels."""
-
-    flow: Callable[[np.ndarray, np.ndarray], np.ndarray]
-
-    def estimate(self, prv: Tensor, nxt: Tensor) -> Tensor:
-        """Flow (1, 2, H, W) in pixels of two frames (1, 3, H, W) in [0, 1]."""
-        frames = [to_uint8(x[0].permute(1, 2, 0).cpu().numpy()) for x in (prv, nxt)]
-        return torch.from_numpy(self.flow(*frames)).permute(2, 0, 1)[None]
 
 
 class Item(NamedTuple):
@@ -301,7 +288,7 @@ def evaluate(options, config: Config) -> int:
         network, path = load(options, config, processes.device)
         baseline = BASELINES[config.task] if options.baseline == "plain" else options.baseline
         if baseline in CLASSICAL:
-            network = Classical(CLASSICAL[baseline])
+            network = CLASSICAL[baseline]
         evaluation = Evaluation(options, config, path.stem if path else baseline, processes)
         draws = config.save_sample or data == "flow_pair"  # whose pictures are all that there is to judge
 

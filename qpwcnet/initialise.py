@@ -46,7 +46,7 @@ def initialise(
         source = read(file)
         transfer(network, source, file)
         say(f"starts from the weights of {file}")
-        for name in ("activation", "scale_size"):
+        for name in ("activation", "scale_size", "match"):
             old, new = getattr(source, name, None), getattr(network, name, None)
             if old != new:
                 say(f"warning: {name} was {old} there and is {new} here")

@@ -19,6 +19,8 @@ Where we differ from that code, or it from what one would expect:
 5. Both frames run through encoder and decoder as one batch: each convolution is called once.
 6. Beside mish there are activations that an int8 network computes faster: `activation="leaky_relu"`, "hard_swish".
 7. The interpolator's full-size flow, which the code does not double by a slip, is left out: nothing uses it.
+8. Features are matched by their product. `match="cosine"` brings them to one length before: of features as they are
+   drawn the longest wins, wherever it lies, and training is long in finding out.
 """
 
 import math
@@ -51,10 +53,13 @@ LEVELS = len(FILTERS)  # flow_0 ... flow_4; flow_5 is flow_4 enlarged
 MULTIPLE = 2**LEVELS  # of which H and W must be
 ACTIVATIONS = {"mish": mish, "leaky_relu": lambda x: F.leaky_relu(x, 0.1, inplace=True), "hard_swish": F.hardswish}
 FLOW_ORDERS = ("original", "fixed")
+MATCHES = ("product", "cosine")
 
 
-def cost_volume(first: Tensor, second: Tensor) -> Tensor:
+def cost_volume(first: Tensor, second: Tensor, match: str = "product") -> Tensor:
     """How well each position of a map matches its neighbours in the other: (B, C, h, w) twice -> (B, 81, h, w)."""
+    if match == "cosine":
+        first, second = (x * (x.square().mean(1, keepdim=True) + 1e-8).rsqrt() for x in (first, second))
     return F.leaky_relu(correlation(first, second, radius=RADIUS), 0.1)
 
 
@@ -179,14 +184,15 @@ class Flower(nn.Module):
         filters: of the encoder's stages.
         activation: one of `ACTIVATIONS`.
         scale_size: (H, W) whose diagonals scale the flow at every size; None: the input's own.
+        match: one of `MATCHES`; see point 8 above.
     """
 
     def __init__(
         self, filters: tuple[int, ...] = FILTERS, *, activation: str = "mish",
-        scale_size: tuple[int, int] | None = None,
+        scale_size: tuple[int, int] | None = None, match: str = "product",
     ):  # fmt: skip
         super().__init__()
-        self.filters, self.activation, self.scale_size = tuple(filters), activation, scale_size
+        self.filters, self.activation, self.scale_size, self.match = tuple(filters), activation, scale_size, match
         self.activate = ACTIVATIONS[activation]
         deep = self.filters[::-1]  # at 1/32 to 1/2
         stages = zip((3, *filters[:-1]), filters, strict=True)
@@ -196,7 +202,7 @@ class Flower(nn.Module):
         known = (COSTS + 2 * deep[0], *(COSTS + 2 * width + 2 for width in deep[1:]))
         self.flower = nn.ModuleList(OptFlow(width, self.activate) for width in known)
         # Among the weights, because the weights mean nothing without them.
-        self.register_buffer("settings", settings(activation, "original", scale_size))
+        self.register_buffer("settings", settings(activation, "original", scale_size, match))
         self.apply(_glorot)
 
     def forward(self, prv: Tensor, nxt: Tensor) -> dict[str, Tensor]:
@@ -254,10 +260,10 @@ class Flower(nn.Module):
         flows = []
         for a, b, predict in zip(first, second, self.flower, strict=True):
             if not flows:
-                known = torch.cat((cost_volume(a, b), a, b), 1)  # B 81+2C h w
+                known = torch.cat((cost_volume(a, b, self.match), a, b), 1)  # B 81+2C h w
             else:
                 coarser = enlarge(flows[-1], 2.0)  # B 2 h w
-                known = torch.cat((cost_volume(a, warp(b, coarser)), a, coarser), 1)  # B 81+C+2 h w
+                known = torch.cat((cost_volume(a, warp(b, coarser), self.match), a, coarser), 1)  # B 81+C+2 h w
             flows.append(predict(known, self._scale(len(flows), a)))
         return flows
 
@@ -271,17 +277,17 @@ class Interpolator(Flower):
     """The flow network, and what makes the frame between two others by its flows.
 
     Args:
-        filters: as for `Flower`, like `activation` and `scale_size`.
+        filters: as for `Flower`, like `activation`, `scale_size` and `match`.
         flow_order: one of `FLOW_ORDERS`; see point 3 above.
     """
 
     def __init__(
         self, filters: tuple[int, ...] = FILTERS, *, activation: str = "mish",
-        scale_size: tuple[int, int] | None = None, flow_order: str = "original",
+        scale_size: tuple[int, int] | None = None, match: str = "product", flow_order: str = "original",
     ):  # fmt: skip
-        super().__init__(filters, activation=activation, scale_size=scale_size)
+        super().__init__(filters, activation=activation, scale_size=scale_size, match=match)
         self.flow_order = flow_order
-        self.settings.copy_(settings(activation, flow_order, scale_size))
+        self.settings.copy_(settings(activation, flow_order, scale_size, match))
         widths = (2 * 3 + 4, *(4 * width + 4 + 3 for width in self.filters[-2::-1]))
         self.interpolator = nn.ModuleList(Blend(width, self.activate) for width in widths)
         self.interpolator.apply(_glorot)
@@ -329,9 +335,10 @@ class Interpolator(Flower):
         return (second, first) if self.flow_order == "original" else (first, second)
 
 
-def settings(activation: str, flow_order: str, scale_size: tuple[int, int] | None) -> Tensor:
-    """What weights belong to, as a tensor: numbers of activation and flow order, height and width (0: none)."""
-    return torch.tensor([list(ACTIVATIONS).index(activation), FLOW_ORDERS.index(flow_order), *(scale_size or (0, 0))])
+def settings(activation: str, flow_order: str, scale_size: tuple[int, int] | None, match: str = "product") -> Tensor:
+    """What weights belong to: numbers of activation, flow order, height, width (0: none), match (if not the first)."""
+    numbers = [list(ACTIVATIONS).index(activation), FLOW_ORDERS.index(flow_order), *(scale_size or (0, 0))]
+    return torch.tensor(numbers + [MATCHES.index(match)] * (match != MATCHES[0]))
 
 
 def _glorot(module: nn.Module) -> None:

@@ -27,7 +27,7 @@ BASELINES = {"zero": "chairs", "blend": "vimeo90k"}  # the clips of the rows wit
 # Photographs that move: frames of the real clips as surfaces, with exact flow.
 MADE_OF_REAL = {
     "real_moving": ("drawn", ["--layout", "drawn", "--textures", str(ROOT / "datasets/real"), "--textures_share", "1",
-        "--clips", "1", "--test_clips", "12", "--frames", "5", "--size", "320x240"]),
+        "--clips", "1", "--test_clips", "12", "--frames", "5", "--size", "320x240", "--pace", "0.4"]),
 }  # fmt: skip
 PICTURED = ("middlebury",)
 PICTURES = {

@@ -135,11 +135,11 @@ def commands(what: Measurement, options) -> list[list[str]]:
         place, arguments = (paper.PLACE, layout) if what.tier == LONG else (PLACE, CLIPS[layout[1]])
         data_root = logs / place
         made = [[MAKE, *arguments, "--root", str(data_root)]]
-    log_root = logs / ("long" if what.tier == LONG else "short")
-    where = ["--data_root", str(data_root), "--log_root", str(log_root), "--device", options.device]
     if what.data in getattr(paper, "MADE_OF_REAL", ()):
         (data, arguments), data_root = paper.MADE_OF_REAL[what.data], logs / what.data
         made = [[MAKE, *arguments, "--root", str(data_root)]]
+    log_root = logs / ("long" if what.tier == LONG else "short")
+    where = ["--data_root", str(data_root), "--log_root", str(log_root), "--device", options.device]
     shown = ["-ss"] if what.data == "synthetic" or what.data in paper.PICTURED else []
     if what.checkpoint == "none":
         return [*made, [paper.COMMAND, *paper.baseline(what.preset), "--data", data, *shown, *where]]

@@ -13,6 +13,7 @@ so is a file in the box, `<paper>/weights/<name>.safetensors`, where there is no
 """
 
 import argparse
+import ctypes
 import json
 import os
 import re
@@ -34,6 +35,7 @@ FOLDER = "train_free"  # in the log root: the trainings' output, and hours.json
 SETS = ("free", "drawn")
 MINUTE = 60  # seconds between two lines of the log
 STOPPED = (128 + signal.SIGTERM, -signal.SIGTERM)  # the latter before it had begun
+PR_SET_PDEATHSIG = 1  # of prctl, see linux/prctl.h
 PAUSE = 1  # seconds between two looks at the trainings
 
 
@@ -147,6 +149,15 @@ def command(network: Network, log_root: Path, data_root: Path, settings: list[st
     return words, mode
 
 
+def end_with_parent() -> None:
+    """On Linux, let the kernel end this process when the one that started it ends, however that ends.
+
+    A training that outlives its queue would hold the run folder against the next queue.
+    """
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
 class Turn:
     """One network being trained by a process of its own."""
 
@@ -158,8 +169,9 @@ class Turn:
             log.flush()
             threads = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
             self.process = subprocess.Popen(
-                words, stdout=log, stderr=subprocess.STDOUT, env=os.environ | threads, cwd=ROOT, start_new_session=True
-            )
+                words, stdout=log, stderr=subprocess.STDOUT, env=os.environ | threads, cwd=ROOT,
+                start_new_session=True, preexec_fn=end_with_parent,
+            )  # fmt: skip
 
     def seconds(self) -> float:
         """Since they were last counted."""

@@ -188,9 +188,9 @@ def test_bf16_trains(arguments, tmp_path):
 def test_nan_stops_and_names_parts_and_checkpoint(arguments, monkeypatch, capsys):
     real, calls = train_module.training_losses, []
 
-    def spoiled(*values):
+    def spoiled(*values, **how):
         calls.append(1)
-        losses = real(*values)
+        losses = real(*values, **how)
         return losses | {"loss_geo": losses["loss_geo"] * (float("nan") if len(calls) == 3 else 1)}
 
     monkeypatch.setattr(train_module, "training_losses", spoiled)

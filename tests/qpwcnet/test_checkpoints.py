@@ -53,3 +53,11 @@ def test_weights_without_settings_are_the_originals():
     state["settings"] = torch.tensor([9, 0, 0, 0])
     with pytest.raises(ValueError, match="expected numbers of activation and flow order"):
         build(state, "old.pytorch")
+
+
+def test_weights_tell_how_features_are_matched():
+    for made in (Flower(FILTERS, match="cosine"), Interpolator(FILTERS, match="cosine", scale_size=(4, 6))):
+        found = build(made.state_dict(), "w.pytorch")
+        assert (found.match, found.scale_size) == ("cosine", made.scale_size)
+    with pytest.raises(ValueError, match="expected numbers of activation and flow order"):
+        build(made.state_dict() | {"settings": torch.tensor([0, 0, 0, 0, 7])}, "w.pytorch")

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from qpwcnet.model import Flower, Interpolator, Norm
+from qpwcnet.model import COSTS, MATCHES, Flower, Interpolator, Norm, cost_volume
 
 FILTERS = (4, 4, 4, 8, 8)
 
@@ -51,3 +51,16 @@ def test_the_original_order_of_flows_is_the_other_one():
     assert torch.equal(swapped["flow_01_0"], right["flow_10_0"])
     assert not torch.equal(swapped["img_5"], right["img_5"])
     assert original.between(*pair).shape == (1, 3, 32, 64)
+
+
+@torch.no_grad()
+def test_a_cosine_does_not_care_how_long_features_are():
+    """The best match of a position is what points the same way, not what is longest; a product takes that."""
+    torch.manual_seed(0)
+    first = torch.randn(1, 6, 8, 8)
+    second = first * torch.linspace(1, 9, 64).view(1, 1, 8, 8)
+    costs = {match: cost_volume(first, second, match)[0] for match in MATCHES}
+    middle = COSTS // 2  # displacement of zero
+    assert (costs["cosine"].argmax(0) == middle).all()
+    torch.testing.assert_close(costs["cosine"][middle], torch.ones(8, 8))
+    assert (costs["product"].argmax(0) == middle).float().mean() < 0.8

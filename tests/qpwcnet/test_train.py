@@ -248,7 +248,7 @@ def test_the_process_with_a_broken_frame_names_it(arguments, clips, tmp_path):
         (("--set", "start_from=flow"), "no weights of flow to start from"),
         (("--set", "input_shape=30,64"), "expected height,width in multiples of 32"),
         (("--set", "loss=pwc"), "pwc and pwc_robust are PWC-Net's"),
-        (("--data", "vimeo90k"), "task flow expects one of"),
+        (("--data", "vimeo90k"), "task flow: data vimeo90k: expected one of"),
         (("--data", "flow_pair", "--set", "valid_data=flow_pair"), "is for testing: train on one of"),
         (("--data_root", "nowhere"), "no such folder"),
         (("--set", "quantise=true", "--set", "network=PWC-Net", "--set", "loss=pwc"), "not quantised in training"),

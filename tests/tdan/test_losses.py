@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from common.training.sampling import to_device
 from tdan.config import preset
 from tdan.losses import tdan_loss
 from tdan.model import TDAN
@@ -15,7 +16,8 @@ from tdan.sets import find_clips
 
 def batch_of(clips: Path, config, *positions: int) -> dict[str, torch.Tensor]:
     dataset = TrainingSamples(find_clips(clips, config.data, "train", scale=config.scale), config)
-    return torch.utils.data.default_collate([dataset[position] for position in positions])
+    batch = torch.utils.data.default_collate([dataset[position] for position in positions])
+    return to_device(batch, torch.device("cpu"))
 
 
 def test_the_loss_by_its_formula():

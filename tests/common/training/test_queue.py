@@ -3,13 +3,16 @@
 import json
 import shutil
 import signal
+import subprocess
 import sys
 import textwrap
+import time
 from pathlib import Path
 
 import pytest
 
 from common import cli
+from common.papers import ROOT
 from common.training import queue
 from common.training.queue import NETWORKS, Network, Queue, command, parse
 
@@ -138,6 +141,26 @@ def test_a_signal_stops_all_and_is_the_exit_code(logs, monkeypatch):
     monkeypatch.setattr(queue, "MINUTE", 0.5)
     assert lines.run() == 128 + signal.SIGTERM
     assert not lines.running
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends children with their parent")
+def test_trainings_end_with_a_queue_that_is_killed():
+    code = (
+        "import subprocess, sys, time\nfrom common.training.queue import end_with_parent\n"
+        "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)'], preexec_fn=end_with_parent)\n"
+        "print(child.pid, flush=True)\ntime.sleep(60)"
+    )
+    parent = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, cwd=ROOT)
+    child = int(parent.stdout.readline())
+    assert Path(f"/proc/{child}/stat").read_text().split()[2] != "Z"
+    parent.kill()
+    parent.wait()
+    for _ in range(100):
+        stat = Path(f"/proc/{child}/stat")
+        if not stat.exists() or stat.read_text().split()[2] == "Z":
+            return
+        time.sleep(0.05)
+    pytest.fail("the training goes on")
 
 
 @pytest.mark.parametrize(
