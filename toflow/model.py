@@ -55,7 +55,8 @@ class Form:
         widths: of the flow network's hidden layers.
         channels: of the processing network's.
         halved: flow is found on frames of half the size.
-        quiet: the processing network begins with zeros, so that training begins with what it adds to.
+        quiet: the processing network's last layer begins at zero, so that training begins with what it adds to, and the
+            others by Kaiming's rule: by PyTorch's, seven layers leave next to nothing of what is in the frames.
     """
 
     frames: int = 7
@@ -200,9 +201,11 @@ class TOFlow(nn.Module):
             layers += [nn.Conv2d(inputs, form.channels, kernel, padding=kernel // 2), nn.ReLU(inplace=True)]
             inputs = form.channels
         self.processing = nn.Sequential(*layers, nn.Conv2d(inputs, 3, form.kernels[-1], padding=form.kernels[-1] // 2))
+        for layer in self.processing[::2] if form.quiet else ():
+            nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+            nn.init.zeros_(layer.bias)
         if form.quiet:
             nn.init.zeros_(self.processing[-1].weight)
-            nn.init.zeros_(self.processing[-1].bias)
 
     def forward(self, frames: Tensor) -> dict[str, Tensor]:
         """Make the middle frame.

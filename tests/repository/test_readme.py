@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
+import tdan.train
 import toflow.config
 from common.checkpoints import checkpoint_file
 from common.checkpoints.published import entries
@@ -28,6 +29,7 @@ from toflow.checkpoints import spynet_names
 from toflow.model import FORMS, SPyNet, TOFlow
 
 PAGES = ("README.md", *(f"{paper}/README.md" for paper in PAPERS), "datasets/README.md")
+SIZE = "128x128"  # of sets of clips: presets have crops of 96
 ELSEWHERE = ("make ", "pip ", "tensorboard ")  # make's targets have tests of their own; these take no clips
 
 
@@ -60,8 +62,9 @@ def workplace(tmp_path_factory):
             writer.write(frame)
             write_image(here / f"frames/{number:04}.png", frame)
             write_image(here / f"photos/{number}.jpg", frame)
-    for name, seed in (("holiday.mp4", 1), ("videos/other.mp4", 2)):
+    for name, seed in (("holiday.mp4", 1), ("videos/other.mp4", 2), ("my_videos/one.mp4", 3), ("my_videos/two.mp4", 4)):
         write_video(here / name, shot(seed, 10))
+    sets_of_clips(here / "datasets")
     with open_writer(here / "small.mp4", frame_rate=25) as writer:
         for number in range(7):
             small = clip[number % len(clip)][:16, :24]
@@ -78,9 +81,23 @@ def workplace(tmp_path_factory):
     shutil.copy(here / "ckpt/IFRNet_GoPro.pth", here / "ckpt/IFRNet_gopro-5d2f805a.pth")
     toflow_checkpoints(here / "ckpt")
     tdan_checkpoints(here / "ckpt")
+    boxed = {"tdan": ("TDAN_free", tdan.train.build), "toflow": ("TOFlow_denoise_free", lambda c: TOFlow(c.form))}
+    for paper, (name, build) in boxed.items():
+        network = build(importlib.import_module(f"{paper}.config").PRESETS[name])
+        checkpoint_file.save(network.state_dict(), here / paper / f"weights/{name}.safetensors")
     for name in ("pwc_net.pth.tar", "network-default.pytorch"):
         checkpoint_file.save(PWCNet().state_dict(), here / "ckpt" / name)
     return here
+
+
+def sets_of_clips(root: Path) -> None:
+    """`drawn`, `free` and `real`, small; a clip each."""
+    command = (
+        f"python datasets/make_synthetic.py --layout drawn --clips 1 --test_clips 1 --frames 8 --size {SIZE} --blur"
+    )
+    run(f"{command} --root datasets", root.parent)
+    shutil.copytree(root / "drawn", root / "free")
+    shutil.copytree(root / "drawn/test", root / "real")
 
 
 def tdan_checkpoints(folder: Path) -> None:
@@ -143,6 +160,8 @@ def test_command(command, workplace):
             command = command.replace("BIMNet_01000", "BIMNet_00001")
     if "--output" in command:
         command += " --overwrite"
+    if "prepare_clips.py --source" in command:  # pages make the set of unlike videos
+        shutil.rmtree(workplace / "datasets/clips_mine", ignore_errors=True)
     if "make_synthetic" in command:
         command += " --clips 1 --test_clips 1 --frames 3 --size 64x48"
         command += "" if "--root" in command else " --root fresh"
