@@ -17,10 +17,10 @@ def test_rows():
     for row in rows:
         config = row["configuration"].split(" ")[0]
         data = PRESETS[config].data if row["data"] == "synthetic" else row["data"]
-        assert data in PROTOCOLS[row["protocol"]].sets
+        assert data in PROTOCOLS[row["protocol"]].sets or data in ("real_bi", "real_bd")
         assert row["metric"] in PROTOCOLS[row["protocol"]].metrics
-        assert config in PRESETS or config == "baseline"
-        assert row["checkpoint"] in ("none", "trained") or files[row["checkpoint"]] == config
+        assert config in PRESETS or config in ("baseline", "baseline_lanczos")
+        assert row["checkpoint"] in ("none", "trained", "box") or files[row["checkpoint"]] == config
         assert not row["published"] or row["source"]
         assert row["published"] or not row["tolerance"]
     told = {

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 import ifrnet.model
-import tdan.evaluate
+import tdan.classical
 from common import cli, papers
 from common.scoring import score_frames
 from common.tables import measurement, reproduce, results_csv
@@ -120,7 +120,7 @@ def test_a_finished_row_is_not_measured_again(project, monkeypatch, capsys):
 
 
 @pytest.mark.parametrize(
-    ("owner", "name"), [(score_frames, "psnr"), (tdan.evaluate, "imresize"), (ifrnet.model, "warp")],
+    ("owner", "name"), [(score_frames, "psnr"), (tdan.classical, "imresize"), (ifrnet.model, "warp")],
     ids=["metric", "resize", "warp"],
 )  # fmt: skip
 def test_a_broken_chain_fails(project, monkeypatch, capsys, owner, name):
