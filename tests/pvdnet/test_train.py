@@ -14,7 +14,6 @@ import torch
 from common import cli
 from common.checkpoints import checkpoint_file
 from common.media.image import write_image
-from common.training.minimiser import Minimiser
 from pvdnet import run
 from pvdnet.models.trainers import trainer as trainer_module
 from pvdnet.sets import SUBFOLDERS
@@ -305,23 +304,6 @@ def mixed(tmp_path):
         return ["--is_train", "--config", "config_PVDNet_small", "-b", "2", *TINY, *sets, *where, *more]
 
     return make
-
-
-def test_mixed_sets_and_averaged_weights_resume_exactly(mixed, tmp_path, monkeypatch):
-    assert cli.run(run.main, mixed("whole")) == 0
-    old, steps = Minimiser.step, []
-
-    def step(self, *given):
-        steps.append(1)
-        if len(steps) == 8:
-            os.kill(os.getpid(), signal.SIGTERM)
-        return old(self, *given)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Minimiser, "step", step)
-        assert cli.run(run.main, mixed("parts")) == 128 + signal.SIGTERM
-    assert cli.run(run.main, mixed("parts", "-r", "auto")) == 0
-    assert same(weights(tmp_path, "parts", 3), weights(tmp_path, "whole", 3))
 
 
 def test_training_starts_from_the_weights_of_a_file(mixed, tmp_path, undisturbed, capsys):

@@ -2,10 +2,8 @@
 
 import dataclasses
 import json
-import os
 import re
 import shutil
-import signal
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +13,6 @@ import torch
 from common import cli
 from common.checkpoints import checkpoint_file
 from common.media.flow_file import read_flow, write_flow
-from common.training.minimiser import Minimiser
 from common.training.run_folder import next_run
 from common.training.sampling import ShuffledOrder
 from qpwcnet import run
@@ -278,24 +275,6 @@ def mixed(tmp_path):
         return ["--is_train", "--config", "flow_tiny", "-b", "2", *SMALL, *sets, *where, *more]
 
     return make
-
-
-def test_mixed_sets_and_averaged_weights_resume_exactly(mixed, tmp_path, monkeypatch):
-    assert cli.run(run.main, mixed("whole")) == 0
-    old, steps = Minimiser.step, []
-
-    def step(self, *given):
-        steps.append(1)
-        if len(steps) == 4:
-            os.kill(os.getpid(), signal.SIGTERM)
-        return old(self, *given)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Minimiser, "step", step)
-        assert cli.run(run.main, mixed("parts")) == 128 + signal.SIGTERM
-    assert cli.run(run.main, mixed("parts", "-r", "auto")) == 0
-    last = [weights(tmp_path, mode, 6) for mode in ("parts", "whole")]  # an epoch is one step
-    assert same(*last)
 
 
 def test_validation_wants_flow(mixed, tmp_path, capsys):
