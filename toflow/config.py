@@ -244,6 +244,8 @@ def parse(argv: list[str]) -> tuple[argparse.Namespace, Config]:
     of_mode = options.mode if options.mode in PRESETS else ""
     otherwise = of_mode or (OF_TASK[asked] if asked and (options.ckpt_abs_name or options.baseline) else "")
     config = settings.choose(Config, options, preset, PRESETS, otherwise)
+    if hasattr(options, "data"):  # what a run was trained on may have been prepared, this need not be
+        config = dataclasses.replace(config, prepared=False)
     config = mixtures.for_testing(settings.settle(config, options), options)
     _check(options, config)
     return options, config

@@ -1,6 +1,7 @@
 """IFRNet's training samples: which one is drawn at which position of a run."""
 
 import dataclasses
+import math
 import random
 from itertools import islice
 
@@ -54,7 +55,8 @@ def moving(tmp_path):
 
 
 def clip_samples(root, name, **settings):
-    config = dataclasses.replace(PRESETS["IFRNet_free"], crop=32, augment_large=0.0, reduce=0.0, **settings)
+    usual = {"crop": 32, "augment_large": 0.0, "reduce": 0.0, "max_motion": math.inf}
+    config = dataclasses.replace(PRESETS["IFRNet_free"], **usual | settings)
     return ClipSamples(find_clips(root, name, "train", least=3), config)
 
 
@@ -106,4 +108,10 @@ def test_distances_and_places_of_inputs():
 
 def test_clips_smaller_than_the_crop_are_refused(moving):
     with pytest.raises(ValueError, match="smaller than the crop of 96; use a smaller --set crop"):
-        ClipSamples(find_clips(moving, "clips_a", "train"), PRESETS["IFRNet_free"])
+        clip_samples(moving, "clips_a", crop=96)
+
+
+def test_clips_that_move_too_much_are_left_out(moving):
+    assert len(clip_samples(moving, "drawn", max_motion=9.1)) == 1  # the middle frame is 3 frames from the first
+    with pytest.raises(ValueError, match="no clip moves by 8 pixels or less"):
+        clip_samples(moving, "drawn", max_motion=8.0)

@@ -163,6 +163,7 @@ def test_command(command, workplace):
     if "prepare_clips.py --source" in command:  # pages make the set of unlike videos
         shutil.rmtree(workplace / "datasets/clips_mine", ignore_errors=True)
     if "make_synthetic" in command:
+        command = re.sub(r"--root datasets\b(?!/)", "--root fresh", command)  # where there are clips already
         command += " --clips 1 --test_clips 1 --frames 3 --size 64x48"
         command += "" if "--root" in command else " --root fresh"
     done = run(command, workplace)

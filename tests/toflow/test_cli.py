@@ -308,6 +308,9 @@ def test_a_run_is_tested_by_its_name_alone(tmp_path, capsys):
     assert parse(argv)[1] == saved
     assert parse([*argv, "--task", "denoise", "--seed", "3"])[1] == dataclasses.replace(saved, manual_seed=3)
     assert parse([*argv, "--is_train"])[1] == saved
+    (folder / "config/config.txt").write_text(settings.to_json(dataclasses.replace(saved, prepared=True)))
+    assert parse(argv)[1].prepared
+    assert not parse([*argv, "--data", "real_gaussian_25"])[1].prepared  # another set
     again = parse([*argv, "--config", "TOFlow_denoise"])[1]
     assert again == dataclasses.replace(preset("TOFlow_denoise"), mode="mine")
     code, _, error = run(capsys, *argv, "--is_train", "-dl")  # what is deleted is not read
