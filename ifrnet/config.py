@@ -92,8 +92,7 @@ TINY = {
 # Ours, in the box: sized for a laptop, trained on real clips and on photographs that move.
 FREE = {
     "network": "IFRNet_free", "init": "kaiming", "data": "drawn,free", "valid_data": "real", "total_batch": 8,
-    "crop": 80, "max_steps": 7000, "learning_rate": 1e-3, "learning_rate_end": 1e-5, "warmup": 100,
-    "believe_labels": 1500,
+    "crop": 80, "max_steps": 4000, "learning_rate": 5e-4, "learning_rate_end": 1e-5, "warmup": 100,
     "ema": 0.999, "valid_every_epoch": 12, "valid_samples": 24, "write_log_every_step": 20, "save_every_step": 100,
     "augment_large": 0.0, "max_motion": 5.0, "max_distance": 4, "thread_num": 0,
 }  # fmt: skip
