@@ -1,5 +1,6 @@
 """TOFlow's data sets as they lie on disk: which samples there are, in which order, and what is missing."""
 
+import numpy as np
 import pytest
 
 from toflow.sets import SETS, TRAINING_SETS, find_flow_samples, find_samples
@@ -67,3 +68,15 @@ def test_what_is_missing_is_told_with_its_remedy(tmp_path):
     (tmp_path / "ucf101_interp_ours").mkdir()
     with pytest.raises(ValueError, match="holds no sample of ucf101"):
         find_samples(tmp_path, "ucf101", "test")
+
+
+def test_clips_are_tested_on_every_second_frame_or_every_fourth_window(tmp_path):
+    (tmp_path / "clips_a/test").mkdir(parents=True)
+    np.save(tmp_path / "clips_a/test/a.npy", np.zeros((10, 4, 4, 3), np.uint8))
+    middles = [[int(path.name) for path in (s.frames[0], s.target, s.frames[-1])]
+               for s in find_samples(tmp_path, "clips_a", "test")]  # fmt: skip
+    assert middles == [[0, 1, 2], [2, 3, 4], [4, 5, 6], [6, 7, 8]]
+    windows = find_samples(tmp_path, "clips_a_jpeg_q20", "test")
+    assert [int(s.target.name) for s in windows] == [0, 4, 8]
+    assert [int(path.name) for path in windows[2].frames] == [5, 6, 7, 8, 9, 9, 9]
+    assert {s.degradation for s in windows} == {"jpeg_q20"}
