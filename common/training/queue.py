@@ -279,7 +279,8 @@ def prepare(data_root: Path, source: str | None) -> None:
     }  # fmt: skip
     for name in SETS:
         if not (data_root / name).is_dir():
-            words = [str(word) for word in (python, *commands[name], "--root", data_root)]
+            root = data_root / name if name == "free" else data_root
+            words = [str(word) for word in (python, *commands[name], "--root", root)]
             print(" ".join(words), flush=True)
             if subprocess.run(words, cwd=ROOT).returncode:
                 raise ValueError(f"{data_root / name} could not be made; see above")

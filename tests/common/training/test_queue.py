@@ -188,7 +188,7 @@ def test_missing_sets_are_made_and_a_failure_is_told(tmp_path, monkeypatch):
     with pytest.raises(ValueError, match="drawn could not be made"):
         queue.prepare(tmp_path, "/clips")
     assert [Path(words[1]).name for words in made] == ["prepare_free.py", "make_synthetic.py"]
-    assert made[0][-4:] == ["--source", "/clips", "--root", str(tmp_path)]
+    assert made[0][-4:] == ["--source", "/clips", "--root", str(tmp_path / "free")]
     (tmp_path / "free").mkdir()
     (tmp_path / "drawn").mkdir()
     queue.prepare(tmp_path, None)
