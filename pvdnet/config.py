@@ -166,7 +166,7 @@ def parse(argv: list[str]) -> tuple[argparse.Namespace, Config]:
     """
     options = build_parser().parse_args(argv)
     if not options.identity:
-        choose_weights(options, "pvdnet", "config_PVDNet")
+        choose_weights(options, "pvdnet", "config_PVDNet", run=Config.mode)
     if options.mode is None:
         options.mode = (preset(options.config) if options.config else Config).mode
     otherwise = "config_PVDNet" if options.mode in ("PVDNet_DVD", "PVDNet_nah") else ""

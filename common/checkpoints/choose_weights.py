@@ -1,6 +1,5 @@
 """Which weights a command takes that names none: those in the box, where there are no others."""
 
-import sys
 from pathlib import Path
 
 from common.checkpoints.box import boxed
@@ -8,17 +7,19 @@ from common.checkpoints.published import entries
 from common.cli import UsageError
 
 
-def choose_weights(options, paper: str, usual: str, task: str = "") -> None:
+def choose_weights(options, paper: str, usual: str, task: str = "", run: str = "") -> None:
     """Let `options` name the weights in the box, where `--weights free` asks for them, or nothing else is there.
 
-    Unasked they are taken for own video alone, when no flag names a run, a preset or a file, and the published file of
-    the usual preset is not here. A path given as `--weights` becomes `--ckpt_abs_name`.
+    Unasked they are taken for own video alone, when no flag names a run, a preset or a file, and neither a run of the
+    usual name nor the published file of the usual preset is here; `options.from_the_box` is then the line that own
+    video says. A path given as `--weights` becomes `--ckpt_abs_name`.
 
     Args:
-        options: of the command line; mode, config and ckpt_abs_name are set.
+        options: of the command line; mode, config, ckpt_abs_name and from_the_box are set.
         paper: its folder.
         usual: preset whose published weights are used otherwise.
         task: of `Boxed.task`.
+        run: name of the run that is used otherwise; that of the preset if not given.
 
     Raises:
         UsageError: `--weights` with other flags that name weights, or with training; or there is nothing in the box.
@@ -35,7 +36,8 @@ def choose_weights(options, paper: str, usual: str, task: str = "") -> None:
     if asked is None:
         own = options.mode or options.config or not options.input
         here = [e for e in entries(paper) if e.config == usual and Path("ckpt", e.file).is_file()]
-        if own or here:
+        checkpoints = Path(options.log_root, options.project, run or usual, "checkpoint/train/epoch/checkpoints.txt")
+        if own or here or checkpoints.is_file():
             return
     found = next((entry for entry in boxed(paper) if entry.task == task), None)
     if found is None and asked:
@@ -44,5 +46,4 @@ def choose_weights(options, paper: str, usual: str, task: str = "") -> None:
         return
     options.mode, options.config = found.path.stem, found.config
     options.ckpt_abs_name = str(found.path)
-    if options.input:
-        print(found.line, file=sys.stderr)
+    options.from_the_box = found.line

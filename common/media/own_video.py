@@ -16,13 +16,18 @@ Timed = tuple[np.ndarray, Fraction | None]  # a frame, HxWx3 uint8, and its time
 
 
 def open_input(options) -> VideoReader | FolderReader:
-    """Open --input; from here on SIGTERM ends like Ctrl-C, so that what is written stays playable.
+    """Open --input, and say if the weights are those in the box.
+
+    From here on SIGTERM ends like Ctrl-C, so that what is written stays playable.
 
     Raises:
         ValueError: it is no clip.
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    return open_clip(options.input)
+    reader = open_clip(options.input)
+    if hasattr(options, "from_the_box"):  # see common/checkpoints/choose_weights.py
+        print(options.from_the_box, file=sys.stderr)
+    return reader
 
 
 def check_rate(options, reader: VideoReader | FolderReader) -> None:

@@ -115,7 +115,7 @@ def test_published_settings():
     ],
 )
 def test_published_weights_are_taken_by_what_is_asked(tmp_path, given, name):
-    options, config = parse(given.split())
+    options, config = parse([*given.split(), "--weights", "published"])
     with pytest.raises(ValueError, match=rf"the published ones at ckpt.{name}.pth \(python -m common.checkpoints"):
         find_weights(options, config, "ifrnet")
     checkpoint_file.save(IFRNet("IFRNet_tiny").state_dict(), tmp_path / f"ckpt/{name}.pth")

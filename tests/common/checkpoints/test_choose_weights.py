@@ -27,7 +27,7 @@ def folder(tmp_path, monkeypatch):
 
 def options(**given):
     names = ("mode", "config", "ckpt_name", "ckpt_abs_name", "ckpt_epoch", "input", "weights")
-    flags = argparse.Namespace(**dict.fromkeys(names), ckpt_sc=False, is_train=False)
+    flags = argparse.Namespace(**dict.fromkeys(names), ckpt_sc=False, is_train=False, log_root="logs", project="P")
     for name, value in given.items():
         setattr(flags, name, value)
     return flags
@@ -39,11 +39,12 @@ def chosen(**given):
     return found.config, found.ckpt_abs_name
 
 
-def test_own_video_takes_the_box_and_says_so(folder, capsys):
-    assert chosen(input="a.mp4") == ("IFRNet_free", str(folder / "ifrnet/weights/Own.safetensors"))
-    out, error = capsys.readouterr()
-    assert out == ""
-    assert error == ("Own, in the box (MIT): 35 dB; for those: python -m common.checkpoints fetch P.pth\n")
+def test_own_video_takes_the_box_and_has_a_line_to_say(folder):
+    flags = options(input="a.mp4")
+    choose_weights(flags, "ifrnet", USUAL)
+    assert (flags.config, flags.ckpt_abs_name) == ("IFRNet_free", str(folder / "ifrnet/weights/Own.safetensors"))
+    line = "Own, in the box (MIT): 35 dB; for those: python -m common.checkpoints fetch P.pth"
+    assert flags.from_the_box == line
 
 
 def test_published_weights_that_are_here_win(folder):
@@ -52,6 +53,13 @@ def test_published_weights_that_are_here_win(folder):
     file.touch()
     assert chosen(input="a.mp4") == (None, None)
     assert chosen(input="a.mp4", weights="free")[0] == "IFRNet_free"
+
+
+def test_a_run_of_the_usual_name_wins(folder):
+    checkpoints = folder / f"logs/P/{USUAL}/checkpoint/train/epoch/checkpoints.txt"
+    checkpoints.parent.mkdir(parents=True)
+    checkpoints.touch()
+    assert chosen(input="a.mp4") == (None, None)
 
 
 @pytest.mark.parametrize(
@@ -63,9 +71,8 @@ def test_it_is_not_taken_by_accident(folder, given):
     assert chosen(**given) == (given.get("config"), None)
 
 
-def test_evaluation_takes_it_when_asked(folder, capsys):
+def test_evaluation_takes_it_when_asked(folder):
     assert chosen(weights="free")[0] == "IFRNet_free"
-    assert capsys.readouterr().err == ""
     assert chosen(weights="mine.pth") == (None, "mine.pth")
 
 

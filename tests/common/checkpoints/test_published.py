@@ -89,7 +89,8 @@ def test_the_files_are_json_of_one_layout():
 # list
 
 
-def test_list_tells_what_is_here(capsys, listed):
+def test_list_tells_what_is_here(capsys, listed, monkeypatch):
+    monkeypatch.setattr(published, "boxed", lambda _: [])
     listed(
         entry(file="here.pth"),
         entry(file="absent.pth", bytes=7),
