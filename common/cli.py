@@ -83,12 +83,12 @@ def add_run_arguments(parser: argparse.ArgumentParser, place: str) -> None:
         help="the run's checkpoint with the best validation score; else the most recent one")  # fmt: skip
 
 
-def check_run_options(options: argparse.Namespace, baseline: str = "baseline") -> None:
+def check_run_options(options: argparse.Namespace, baselines: Sequence[str] = ("baseline",)) -> None:
     """Refuse values of the flags of all papers that none takes, or not together.
 
     Args:
         options: of the command line.
-        baseline: name of the flag that does without a network.
+        baselines: names of the flags that do without a network.
 
     Raises:
         UsageError: one of them.
@@ -96,8 +96,9 @@ def check_run_options(options: argparse.Namespace, baseline: str = "baseline") -
     actions = [f"--{name}" for name in ("is_train", "input", "export") if getattr(options, name, None)]
     if len(actions) > 1:
         raise UsageError(f"{' and '.join(actions)} do not go together")
-    if getattr(options, baseline) and actions and actions != ["--input"]:
-        raise UsageError(f"--{baseline} has no network: it goes with testing and with --input")
+    for baseline in baselines:
+        if getattr(options, baseline) and actions and actions != ["--input"]:
+            raise UsageError(f"--{baseline} has no network: it goes with testing and with --input")
     export_size = getattr(options, "export_size", None)
     if export_size and not options.export:
         raise UsageError("--export_size goes with --export")

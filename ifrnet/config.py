@@ -155,8 +155,7 @@ def parse(argv: list[str]) -> tuple[argparse.Namespace, Config]:
 
 def _check(options: argparse.Namespace, config: Config) -> None:
     """Refuse flags that contradict each other."""
-    cli.check_run_options(options, baseline="blend")
-    cli.check_run_options(options, baseline="dis")
+    cli.check_run_options(options, ("blend", "dis"))
     if bool(options.output) != bool(options.input or options.export):
         raise cli.UsageError("--output goes with --input and with --export, and they need it")
     if not (options.input or options.export):

@@ -11,7 +11,7 @@ from torch.utils.data import Dataset
 from common.media.flow_color import flow_to_image
 from common.ops import complexity
 from common.sets.clips import find_clips, is_clip_set
-from common.sets.mixtures import parts, samples_of
+from common.sets.mixtures import samples_of, validation_set
 from common.training.loop import Training
 from common.training.run_log import Means
 from common.training.sample_pictures import grid
@@ -57,7 +57,7 @@ def train(options, config: Config) -> int:
     with Training(options, config) as run:
         # What is drawn
         samples = samples_of(config.data, partial(training_samples, options.data_root, config), config.manual_seed)
-        valid_data = config.valid_data or parts(config.data)[0][0]
+        valid_data = validation_set(config.data, config.valid_data)
         test = TestSamples(
             run.share(find_samples(options.data_root, valid_data, "test"), config.valid_samples), config.distill
         )

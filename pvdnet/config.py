@@ -14,9 +14,9 @@ from pathlib import Path
 from common import cli, settings
 from common.checkpoints.choose_weights import choose_weights
 from common.sets import mixtures
+from pvdnet.classical import FILTERS
 from pvdnet.sets import SETS, TRAINING_SETS
 
-FILTERS = ("unsharp", "wiener")  # without weights, see classical.py
 HERE = Path(__file__).parent
 CHOICES = {"LRS": ("CA", "LD"), "amp": ("off", "bf16", "fp16")}
 LEAST = dict.fromkeys((
@@ -182,7 +182,7 @@ def _check(options: argparse.Namespace, config: Config) -> None:
     """Refuse flags that contradict each other."""
     check_plugin("--network", "models/archs", config.network)
     check_plugin("--trainer", "models/trainers", config.trainer)
-    cli.check_run_options(options, baseline="identity")
+    cli.check_run_options(options, ("identity",))
     if bool(options.input) != bool(options.output):
         raise cli.UsageError("--input and --output go together")
     alone = config.network == "BIMNet"

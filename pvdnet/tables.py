@@ -1,7 +1,7 @@
 """What is PVDNet's own in measuring its rows of results.csv; see common/tables/measurement.py."""
 
 from common.sets.clips import is_clip_set
-from pvdnet.config import FILTERS
+from pvdnet.classical import FILTERS
 from pvdnet.sets import find_videos
 
 COMMAND = "pvdnet/run.py"

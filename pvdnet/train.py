@@ -36,7 +36,9 @@ def train(options, config: Config) -> int:
         names, weights = zip(*mixtures.parts(config.data), strict=True)
         sets = [TrainingClips(find_videos(options.data_root, name, "train"), config) for name in names]
         clips = MixedClips(sets, weights) if len(sets) > 1 else sets[0]
-        test = run.share(find_videos(options.data_root, config.valid_data or names[0], "test"))
+        test = run.share(
+            find_videos(options.data_root, mixtures.validation_set(config.data, config.valid_data), "test")
+        )
         part = {"rank": processes.rank, "world_size": processes.world_size}
         order = EpochBatches(len(clips), config.batch_size, **part, seed=config.manual_seed)
         epochs = math.ceil(config.total_itr / (order.per_epoch * steps))

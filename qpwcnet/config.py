@@ -18,6 +18,7 @@ from common.media import frame_rate
 from common.scoring.protocols import INTERPOLATION
 from common.sets import mixtures
 from common.training.run_folder import numbered_runs
+from qpwcnet.classical import CLASSICAL
 from qpwcnet.losses import FLOW_LOSSES
 from qpwcnet.model import ACTIVATIONS, FILTERS, FLOW_ORDERS, MATCHES, MULTIPLE
 from qpwcnet.protocols import FLOW
@@ -30,7 +31,6 @@ INITS = ("keras", "kaiming")
 TASKS = ("flow", "interp")
 NETWORKS = ("QPWCNet", *VARIANTS)
 LOSSES = (*FLOW_LOSSES, "pwc", "pwc_robust")
-CLASSICAL = ("dis", "farneback")  # flow without weights
 EXPORTS = ("onnx", "int8", "tflite")
 SETS_OF = {"flow": FLOW_SETS, "interp": TRIPLET_SETS}
 CHOICES = {

@@ -4,6 +4,7 @@ Nothing is opened here but lists: a file that is missing or broken is named when
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -179,8 +180,7 @@ def _known_pairs(clip: Clip) -> list[Pair]:
 
 
 def _next_pairs(clip: Clip) -> list[Pair]:
-    both = zip(clip.frames, clip.frames[1:], strict=False)
-    return [Pair(f"{clip.name}/{number:04d}", *frames, cut=True) for number, frames in enumerate(both)]
+    return [Pair(f"{clip.name}/{number:04d}", *frames, cut=True) for number, frames in enumerate(pairwise(clip.frames))]
 
 
 # Pairs

@@ -14,7 +14,8 @@ The rows of clips that are made here follow each other: each training starts fro
 import importlib.util
 
 from common.papers import ROOT
-from qpwcnet.config import CLASSICAL, PRESETS
+from qpwcnet.classical import CLASSICAL
+from qpwcnet.config import PRESETS
 from qpwcnet.sets import FOLDERS, TRIPLET_SETS, find_pairs, find_triplets, missing_part
 
 COMMAND = "qpwcnet/run.py"

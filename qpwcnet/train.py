@@ -14,7 +14,7 @@ from torch.utils.data import Dataset
 
 from common.ops import complexity
 from common.sets.clips import find_clips, is_clip_set
-from common.sets.mixtures import parts, samples_of
+from common.sets.mixtures import samples_of, validation_set
 from common.training.loop import Training
 from common.training.run_log import Means
 from common.training.sample_pictures import grid
@@ -127,8 +127,7 @@ def validation_samples(data_root: str, config: Config) -> list:
     Raises:
         ValueError: it is not there, or nobody knows its flow.
     """
-    data = config.valid_data or parts(config.data)[0][0]
-    samples = FIND[config.task](data_root, data, "test")
+    samples = FIND[config.task](data_root, validation_set(config.data, config.valid_data), "test")
     if config.task == "flow" and samples[0].flow is None:
         raise ValueError(f"{samples[0].first}: no flow beside it; validate on another set: --set valid_data=...")
     return samples

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
+from common.degrade.by_name import SIGMA
 from common.media.classical_flow import interpolate
 from toflow.sets import WINDOW
 
@@ -45,7 +46,7 @@ def classical(frames: Sequence[np.ndarray], method: str = "plain", sigma: float 
 def spread_of(degradation: str) -> float | None:
     """Spread of a degradation's noise in levels, where its name tells."""
     told = re.fullmatch(r"gaussian_(\d+)", degradation)
-    return float(told[1]) if told else 25.5 if degradation in ("gaussian", "mixed", "pytoflow_mixed") else None
+    return float(told[1]) if told else SIGMA if degradation in ("gaussian", "mixed", "pytoflow_mixed") else None
 
 
 def estimate_spread(image: np.ndarray) -> float:

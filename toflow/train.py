@@ -10,7 +10,7 @@ from torch import Tensor
 from common.media.flow_color import flow_to_image
 from common.media.image import read_image
 from common.ops import complexity
-from common.sets.mixtures import parts
+from common.sets.mixtures import validation_set
 from common.training.loop import Training
 from common.training.run_log import Means
 from common.training.sample_pictures import grid
@@ -33,7 +33,7 @@ def train(options, config: Config) -> int:
     with Training(options, config, digits=7) as run:
         # What is drawn in which stage; all is looked at now, not after hours of training
         samples = training_samples("joint", options.data_root, config)
-        valid_data = config.valid_data or parts(config.data)[0][0]
+        valid_data = validation_set(config.data, config.valid_data)
         prepared = config.prepared and valid_data in SETS
         test = run.share(find_samples(options.data_root, valid_data, "test", prepared=prepared), config.valid_samples)
         stages = plan(config, len(samples))

@@ -18,11 +18,11 @@ import numpy as np
 
 from common import atomic
 from common.degrade.motion_blur import blur_clip
+from common.sets.clips import SPLITS
 from common.sets.resumable_jobs import run_jobs
 from common.stop_request import StopRequest
 
 MANIFEST = "clips.csv"
-SPLITS = ("train", "test")
 COLUMNS = (
     "clip", "split", "source", "sha256", "frames", "first_frame", "last_frame", "width", "height", "licence",
     "sharpness", "blur",
@@ -38,7 +38,7 @@ def path_of(root: Path, row: dict[str, str], kind: str = "") -> Path:
 
 
 def write_array(path: Path, frames: Sequence[np.ndarray]) -> None:
-    """Write frames HxWx3 uint8 as one .npy, whole or not at all."""
+    """Write frames HxWx3 uint8, or what else there is one of for each, as one .npy, whole or not at all."""
     with atomic.replacing(path, sync=False) as file:
         np.save(file, np.stack(frames))
 

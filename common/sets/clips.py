@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from common.media import clip_file
+from common.media.flow_file import read_flow
 from common.media.image import list_frames
 from common.papers import ROOT
 
@@ -47,8 +48,7 @@ class Clip:
 
     def flows(self, number: int) -> tuple[np.ndarray, np.ndarray]:
         """The flows from a frame to the first and to the last one, each HxWx2 float32 in pixels."""
-        to_first, to_last = clip_file.values(self.flow)[number]
-        return to_first.astype(np.float32), to_last.astype(np.float32)
+        return tuple(read_flow(self.flow / f"{number:08d}" / end)[0] for end in ("0", "1"))
 
 
 def is_clip_set(name: str) -> bool:

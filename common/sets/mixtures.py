@@ -78,6 +78,11 @@ def check_use(data: str, is_train: bool, known: Sequence[str], training: Sequenc
             raise UsageError(f"--data {name} is for testing: train on one of {', '.join(training)}, or on clips")
 
 
+def validation_set(data: str, valid_data: str) -> str:
+    """Name of the set that validates: `valid_data`, or the first one that is trained on."""
+    return valid_data or parts(data)[0][0]
+
+
 def for_testing(config, options):
     """The settings; for whatever is no training, with the set that validates in place of several that --data names not.
 

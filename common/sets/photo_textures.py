@@ -93,7 +93,7 @@ class Photographs:
         low, high = min(SCALES[0], largest), min(SCALES[1], largest)
         scale = np.exp(rng.uniform(np.log(low), np.log(high)))
         size = [max(1, int(scale * n)) for n in (h, w)]
-        top, left = (rng.integers(n - part + 1) for n, part in zip(picture.shape, size, strict=False))
+        top, left = (rng.integers(n - part + 1) for n, part in zip(picture.shape[:2], size, strict=True))
         part = LINEAR[picture[top : top + size[0], left : left + size[1]]]
         return cv2.resize(part, (w, h), interpolation=cv2.INTER_AREA if scale > 1 else cv2.INTER_LINEAR)
 

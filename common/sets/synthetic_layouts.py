@@ -7,14 +7,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from common.atomic import replacing, write_bytes
+from common.atomic import write_bytes
 from common.degrade.operators import downsample_bd, downsample_bi
 from common.media.flow_file import write_flow
 from common.media.image import to_uint8, write_image
+from common.sets.clip_files import MANIFEST, write_array, write_csv
+from common.sets.clips import SPLITS
 from common.sets.photo_textures import Photographs
 from common.sets.synthetic_scene import Scene
-
-SPLITS = ("train", "test")
 
 
 @dataclass(frozen=True)
@@ -142,8 +142,7 @@ def write_drawn(folder: Path, clip: Clip) -> None:
     if clip.blur:
         arrays["_blur"] = np.stack([blurred(scene, t, exposure) for t in times])
     for suffix, array in arrays.items():
-        with replacing(folder / clip.split / f"video_{clip.number:04d}{suffix}.npy", sync=False) as file:
-            np.save(file, array)
+        write_array(folder / clip.split / f"video_{clip.number:04d}{suffix}.npy", array)
 
 
 def sharp(scene: Scene, time: float) -> np.ndarray:
@@ -177,8 +176,9 @@ def chairs_list(folder: Path, clips: list[Clip]) -> None:
 
 
 def manifest(folder: Path, clips: list[Clip]) -> None:
-    lines = [f"video_{clip.number:04d},{clip.split},{clip.frames},{clip.width},{clip.height}\n" for clip in clips]
-    write_bytes(folder / "clips.csv", "".join(["clip,split,frames,width,height\n", *lines]).encode())
+    told = ("split", "frames", "width", "height")
+    rows = [{"clip": f"video_{clip.number:04d}"} | {key: getattr(clip, key) for key in told} for clip in clips]
+    write_csv(folder / MANIFEST, ("clip", *told), rows)
 
 
 @dataclass(frozen=True)

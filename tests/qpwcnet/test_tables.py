@@ -4,7 +4,8 @@ from common.checkpoints.published import entries
 from common.scoring.protocols import INTERPOLATION
 from common.tables import results_csv
 from qpwcnet import tables
-from qpwcnet.config import CLASSICAL, PRESETS
+from qpwcnet.classical import CLASSICAL
+from qpwcnet.config import PRESETS
 from qpwcnet.protocols import FLOW
 
 

@@ -62,7 +62,8 @@ def test_a_fade_is_no_cut_but_a_shot_ends_where_no_picture_is_left(towards):
 def test_a_dissolve_parts_two_shots(length):
     shares = np.linspace(0, 1, length + 2)[1:-1]
     first, second = shot(1, 50, step=1), shot(2, 50, step=1)
-    mixed = [np.uint8(a * (1 - s) + b * s) for a, b, s in zip(first[25:], second, shares, strict=False)]
+    both = zip(first[25 : 25 + length], second[:length], shares, strict=True)
+    mixed = [np.uint8(a * (1 - s) + b * s) for a, b, s in both]
     pieces = spans(first[:25] + mixed + second[length:])
     middle = 25 + length / 2
     assert pieces

@@ -89,3 +89,8 @@ def test_what_several_sets_are_tested_with():
 class Settings:
     data: str
     valid_data: str
+
+
+def test_the_set_that_validates():
+    assert mixtures.validation_set("free_bi,drawn_bi:0.3", "real_bi") == "real_bi"
+    assert mixtures.validation_set("free_bi,drawn_bi:0.3", "") == "free_bi"
