@@ -20,7 +20,7 @@ from pvdnet.sets import SETS, TRAINING_SETS
 HERE = Path(__file__).parent
 CHOICES = {"LRS": ("CA", "LD"), "amp": ("off", "bf16", "fp16")}
 LEAST = dict.fromkeys((
-    "PV_ksize", "batch_size", "frame_itr_num", "total_itr", "max_ckpt_num", "write_ckpt_every_epoch",
+    "PV_ksize", "batch_size", "crop_tries", "frame_itr_num", "total_itr", "max_ckpt_num", "write_ckpt_every_epoch",
     "write_log_every_itr", "refresh_image_log_every_epoch",
 ), 1) | {"thread_num": -1}  # fmt: skip
 
@@ -50,6 +50,7 @@ class Config:
     thread_num: int = -1  # loader workers; -1: as many as there are cores
     height: int = 256  # of the random crop, pixels
     width: int = 256
+    crop_tries: int = 1  # random crops of a sample, of which the one with the strongest blur is taken
     frame_itr_num: int = 13  # frames deblurred in a row per sample, one optimiser step each
     noise_sigma: float = 5e-5  # of the noise on half of the training frames, range [0, 1]
 

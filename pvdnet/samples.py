@@ -11,6 +11,7 @@ of the processes; it is dealt out to them in turn, and a process's last batch of
 import math
 from collections.abc import Iterator, Sequence
 
+import cv2
 import numpy as np
 import torch
 from torch.utils.data import Dataset
@@ -81,7 +82,7 @@ class TrainingClips(Dataset):
             blurry, sharp = read_pair(video, index)
             if crop is None:
                 check_crop(blurry.shape, config, video)  # a later frame may be smaller than the first
-                size, crop = blurry.shape, random_crop(blurry.shape, config, draw)
+                size, crop = blurry.shape, blurriest_crop(blurry, sharp, config, draw)
             elif blurry.shape != size:
                 raise ValueError(f"{video.blurry[index]}: {_ODD_SIZE}")
             frame = to_tensor(blurry[crop])
@@ -140,6 +141,12 @@ def random_crop(shape: tuple[int, ...], config, draw: np.random.Generator) -> tu
     top = int(draw.integers(shape[0] - config.height + 1))
     left = int(draw.integers(shape[1] - config.width + 1))
     return slice(top, top + config.height), slice(left, left + config.width)
+
+
+def blurriest_crop(blurry: np.ndarray, sharp: np.ndarray, config, draw: np.random.Generator) -> tuple[slice, slice]:
+    """Of `crop_tries` random crops that where the two frames differ most: much of a real clip stands still."""
+    crops = [random_crop(blurry.shape, config, draw) for _ in range(config.crop_tries)]
+    return max(crops, key=lambda crop: cv2.norm(blurry[crop], sharp[crop], cv2.NORM_L1)) if crops[1:] else crops[0]
 
 
 class EpochBatches:

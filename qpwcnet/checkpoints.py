@@ -68,8 +68,12 @@ def new_network(config) -> nn.Module:
         return PWCNet(config.network)
     how = {"activation": config.activation, "scale_size": config.scale_size or None, "match": config.match}
     if config.task == "interp":
-        return Interpolator(config.filters, **how, flow_order=config.flow_order)
-    return Flower(config.filters, **how)
+        network = Interpolator(config.filters, **how, flow_order=config.flow_order)
+    else:
+        network = Flower(config.filters, **how)
+    for level in network.flower:
+        level.norm.frozen = config.frozen_norm
+    return network
 
 
 def read(path: str | Path, config: str = "") -> nn.Module:

@@ -56,6 +56,7 @@ class Config:
     flow_order: str = "original"  # original or fixed, see model.py
     scale_size: tuple[int, ...] = ()  # height, width: flows are scaled as for that size; empty: as for their own
     match: str = "product"  # of features: product, or cosine, which learns sooner where pictures are photographs
+    frozen_norm: bool = False  # train with the running statistics that the start has measured, not with a batch's
     init: str = "keras"  # start of QPWCNet's training: keras, as published, or kaiming, which learns faster
     quantise: bool = False  # train with the rounding of the int8 file
     data: str = "vimeo90k"  # one of sets.SETS, a set of clips, or several to train on: free,drawn:0.5
@@ -145,7 +146,7 @@ TINY = {
 }  # fmt: skip
 FREE = {
     "task": "flow", "data": "drawn", "filters": (16, 24, 48, 96, 128), "activation": "leaky_relu", "init": "kaiming",
-    "match": "cosine", "flow_order": "fixed", "scale_size": (8, 12),
+    "match": "cosine", "frozen_norm": True, "flow_order": "fixed", "scale_size": (8, 12),
     "input_shape": (128, 192), "loss": "l2", "learning_rate": 1e-3,
     "milestones": (0.5, 0.65, 0.8, 0.9, 0.95), "clip_factor": 0.0, "ema": 0.999, "max_steps": 3000, "thread_num": 1,
     "valid_every_epoch": 10, "valid_samples": 48, "write_log_every_step": 100, "save_every_step": 500,

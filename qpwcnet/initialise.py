@@ -105,8 +105,8 @@ def transfer(network: nn.Module, source: nn.Module, path: str | Path) -> None:
 def start_kaiming(network: Flower, prv: Tensor, nxt: Tensor) -> None:
     """Draw the network's kernels anew.
 
-    Values keep their size through all layers, the first convolution sees no mean colour, flows start near zero, and
-    each channel that goes into a flow level is scaled to a spread of its own.
+    Values keep their size through all layers, the first convolution sees no mean colour, flows start at zero, each
+    channel that goes into a flow level is scaled to a spread of its own, and the norms know the samples' statistics.
 
     Args:
         network: in training.
@@ -119,14 +119,21 @@ def start_kaiming(network: Flower, prv: Tensor, nxt: Tensor) -> None:
     first = network.encoder[0].conv_a.weight
     first.sub_(first.mean((1, 2, 3), keepdim=True))
     for level in network.flower:
-        level.flow.weight.mul_(0.3)
-    for level in network.flower:  # coarse to fine: a level's input depends on the flow before it
-        seen = {}
-        depthwise = level.feat[0].depthwise
-        hook = depthwise.register_forward_pre_hook(lambda _, inputs, seen=seen: seen.update(x=inputs[0]))
-        network.levels(*network.features(prv, nxt))
-        hook.remove()
-        wanted = torch.full_like(depthwise.weight[:, 0, 0, 0], FEATURES)
+        level.flow.weight.zero_()
+
+    def scale(depthwise: nn.Module, inputs: tuple[Tensor]) -> None:
+        spread = inputs[0].std((0, 2, 3))
+        spread = torch.where(spread > 0, spread, 1.0)  # of the coarser flow, which is still zero: in pixels
+        wanted = torch.full_like(spread, FEATURES)
         wanted[:COSTS] = 1.0
-        spread = seen["x"].std((0, 2, 3)).clamp(min=1e-6)
         depthwise.weight.mul_((wanted / spread)[:, None, None, None])
+
+    def measure(norm: nn.Module, inputs: tuple[Tensor]) -> None:
+        norm.running_mean.copy_(inputs[0].mean((0, 2, 3)))
+        norm.running_var.copy_(inputs[0].var((0, 2, 3), correction=0))
+
+    hooks = [level.feat[0].depthwise.register_forward_pre_hook(scale) for level in network.flower]
+    hooks += [level.norm.register_forward_pre_hook(measure) for level in network.flower]
+    network.levels(*network.features(prv, nxt))
+    for hook in hooks:
+        hook.remove()

@@ -19,8 +19,11 @@ Where we differ from that code, or it from what one would expect:
 5. Both frames run through encoder and decoder as one batch: each convolution is called once.
 6. Beside mish there are activations that an int8 network computes faster: `activation="leaky_relu"`, "hard_swish".
 7. The interpolator's full-size flow, which the code does not double by a slip, is left out: nothing uses it.
-8. Features are matched by their product. `match="cosine"` brings them to one length before: of features as they are
-   drawn the longest wins, wherever it lies, and training is long in finding out.
+8. Features are matched by their product. `match="cosine"` takes the mean of both frames away and brings them to one
+   length before: of features as they are drawn the longest wins, wherever it lies, and what all positions have in
+   common hides what tells them apart; training is long in finding out.
+9. The norm before a level's flow takes a batch's spread, so how long the flows of a sample come out depends on the
+   others. `frozen_norm` trains with the running statistics, as the network is used later.
 """
 
 import math
@@ -59,6 +62,8 @@ MATCHES = ("product", "cosine")
 def cost_volume(first: Tensor, second: Tensor, match: str = "product") -> Tensor:
     """How well each position of a map matches its neighbours in the other: (B, C, h, w) twice -> (B, 81, h, w)."""
     if match == "cosine":
+        mean = (first.mean((2, 3), keepdim=True) + second.mean((2, 3), keepdim=True)) / 2  # B C 1 1
+        first, second = (x - mean for x in (first, second))
         first, second = (x * (x.square().mean(1, keepdim=True) + 1e-8).rsqrt() for x in (first, second))
     return F.leaky_relu(correlation(first, second, radius=RADIUS), 0.1)
 
@@ -75,15 +80,20 @@ def warp(x: Tensor, flow: Tensor) -> Tensor:
 
 
 class Norm(nn.BatchNorm2d):
-    """Batch normalisation as Keras does it, over the samples of all processes."""
+    """Batch normalisation as Keras does it, over the samples of all processes.
+
+    Where `frozen` is set, training goes by the running statistics, too, which stay as they are.
+    """
+
+    frozen = False
 
     def __init__(self, channels: int):
         super().__init__(channels, eps=1e-3, momentum=0.01)
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise (B, C, h, w); in training the running statistics move."""
-        if not self.training:
-            return super().forward(x)
+        if self.frozen or not self.training:
+            return F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps)
         x = x.to(torch.promote_types(x.dtype, torch.float32))
         mean = _over_processes(x.mean((0, 2, 3)))
         centred = x - mean[:, None, None]

@@ -14,6 +14,7 @@ from pvdnet.samples import (
     EpochBatches,
     MixedClips,
     TrainingClips,
+    blurriest_crop,
     clip_frames,
     random_crop,
     training_order,
@@ -27,6 +28,22 @@ SMALL = Config(height=32, width=32, frame_itr_num=3, noise_sigma=0.0)
 
 def one_video(root):
     return find_videos(root, "nah", "train")[0]
+
+
+# Crops
+
+
+def test_of_several_crops_the_blurriest_is_taken():
+    sharp = np.zeros((96, 96, 3), np.uint8)
+    blurry = sharp.copy()
+    blurry[40:56, 40:56] = 90
+    picked = [
+        blurriest_crop(blurry, sharp, dataclasses.replace(SMALL, crop_tries=tries), np.random.default_rng(3))
+        for tries in (1, 16)
+    ]
+    assert picked[0] == random_crop(blurry.shape, SMALL, np.random.default_rng(3))
+    one, many = (int(blurry[crop].sum()) for crop in picked)
+    assert one < many == blurry.sum()
 
 
 # Frames

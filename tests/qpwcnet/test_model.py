@@ -54,13 +54,24 @@ def test_the_original_order_of_flows_is_the_other_one():
 
 
 @torch.no_grad()
-def test_a_cosine_does_not_care_how_long_features_are():
-    """The best match of a position is what points the same way, not what is longest; a product takes that."""
+def test_a_cosine_finds_what_a_product_misses():
+    """The best match of a position is what points the same way from the mean of both frames, not what is longest."""
     torch.manual_seed(0)
-    first = torch.randn(1, 6, 8, 8)
-    second = first * torch.linspace(1, 9, 64).view(1, 1, 8, 8)
-    costs = {match: cost_volume(first, second, match)[0] for match in MATCHES}
+    first = torch.randn(1, 6, 8, 8) * torch.linspace(1, 9, 64).view(1, 1, 8, 8) + 3
+    costs = {match: cost_volume(first, first, match)[0] for match in MATCHES}
     middle = COSTS // 2  # displacement of zero
     assert (costs["cosine"].argmax(0) == middle).all()
     torch.testing.assert_close(costs["cosine"][middle], torch.ones(8, 8))
-    assert (costs["product"].argmax(0) == middle).float().mean() < 0.8
+    assert (costs["product"].argmax(0) == middle).float().mean() < 0.7
+
+
+@torch.no_grad()
+def test_a_frozen_norm_trains_as_it_is_used():
+    torch.manual_seed(0)
+    norm, x = Norm(4), torch.randn(2, 4, 6, 6) * 3 + 1
+    used = norm.eval()(x)
+    norm.train().frozen = True
+    torch.testing.assert_close(norm(x), used, rtol=0, atol=0)
+    assert norm.running_mean.abs().max() == 0
+    norm.frozen = False
+    assert norm(x).mean().abs() < 1e-6 < used.mean().abs()
