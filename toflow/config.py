@@ -149,11 +149,11 @@ def _tiny(network: str, data: str, steps: int, total_batch: int) -> Config:
     )  # fmt: skip
 
 
-def _free(network: str, degradation: str, tested: str, learning_rate: float) -> Config:
+def _free(degradation: str, tested: str, learning_rate: float) -> Config:
     """Ours, for a laptop: a 640x360 frame in less than a second on two cores, an hour of training on one."""
     steps = 5000
     return Config(
-        network=network, data=f"free_{degradation},drawn_{degradation}:0.3", valid_data=f"real_{tested}",
+        network="free", data=f"free_{degradation},drawn_{degradation}:0.3", valid_data=f"real_{tested}",
         stages=("joint",), steps=(steps,), learning_rates=(learning_rate,), gamma=0.5, weight_decay=0.0,
         milestones=tuple(int(steps * share) for share in (0.4, 0.6, 0.75, 0.85, 0.92, 0.97)),
         total_batch=4, crop=96, flip=True, ema=0.999, thread_num=1,
@@ -180,8 +180,8 @@ PRESETS = {
     "TOFlow_denoise": Config(),
     "TOFlow_deblock": Config(data="vimeo_j2k_q20"),
     "TOFlow_sr": Config(network="official_sr", data="vimeo_bicubic_x4"),
-    "TOFlow_denoise_free": _free("free_denoise", "noise_blind", "gaussian_25", 1e-3),
-    "TOFlow_deblock_free": _free("free_deblock", "compression_blind", "jpeg_q20", 2e-4),
+    "TOFlow_denoise_free": _free("noise_blind", "gaussian_25", 1e-3),
+    "TOFlow_deblock_free": _free("compression_blind", "jpeg_q20", 4e-4),
     "TOFlow_interp_tiny": _tiny("tiny_interp", "vimeo90k", steps=800, total_batch=8),
     "TOFlow_denoise_tiny": _tiny("tiny_denoise", "vimeo_mixed", steps=500, total_batch=4),
     "TOFlow_deblock_tiny": _tiny("tiny_denoise", "vimeo_jpeg_q20", steps=500, total_batch=4),

@@ -95,8 +95,7 @@ FORMS = {
     "paper_denoise": Form(**_LUA),
     "tiny_interp": Form(frames=2, **_TINY),
     "tiny_denoise": Form(**_TINY),
-    "free_denoise": Form(**_FREE),
-    "free_deblock": Form(residual="reference", **_FREE),
+    "free": Form(**_FREE),
     "tiny_sr": Form(residual="reference", **_TINY),
 }
 

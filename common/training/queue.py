@@ -9,7 +9,7 @@ that was killed, from the newest state of each run folder.
 
 A finished run is followed by another of the same preset that begins with its averaged weights and a fresh optimiser;
 so is a file in the box, `<paper>/weights/<name>.safetensors`, where there is no run folder. Runs are called
-`<preset>_1`, `<preset>_2` and so on. What a network has had, over all its runs here, is in `hours.json`.
+`<preset>_1`, `<preset>_2` and so on. Deblocking begins with the weights of denoising, which know motion. What a network has had, over all its runs here, is in `hours.json`.
 """
 
 import argparse
@@ -48,12 +48,14 @@ class Network:
         preset: its name, with which those of its runs and of its file begin.
         project: parent folder of its runs.
         share: of the hours.
+        start: preset whose file in the box its first run begins with, where it has none of its own.
     """
 
     paper: str
     preset: str
     project: str
     share: float
+    start: str = ""
 
     @property
     def config(self) -> str:
@@ -66,7 +68,7 @@ NETWORKS = (
     Network("tdan", "TDAN_free", "TDAN_CVPR2020", 2),
     Network("pvdnet", "PVDNet_free", "PVDNet_TOG2021", 1.5),
     Network("toflow", "TOFlow_denoise_free", "TOFlow_IJCV2019", 1),
-    Network("toflow", "TOFlow_deblock_free", "TOFlow_IJCV2019", 1),
+    Network("toflow", "TOFlow_deblock_free", "TOFlow_IJCV2019", 1, start="TOFlow_denoise_free"),
     Network("qpwcnet", "QPWCNet_free", "QPWCNet/run", 1),
 )
 
@@ -123,8 +125,9 @@ def weights_of(network: Network, number: int, log_root: Path) -> Path:
 
 
 def in_the_box(network: Network) -> Path:
-    """Where its weights are shipped."""
-    return ROOT / network.paper / "weights" / f"{network.preset}.safetensors"
+    """Where its weights are shipped, or those that it begins with."""
+    own, other = (ROOT / network.paper / "weights" / f"{name}.safetensors" for name in (network.preset, network.start))
+    return other if network.start and not own.is_file() else own
 
 
 def command(network: Network, log_root: Path, data_root: Path, settings: list[str]) -> tuple[list[str], str]:

@@ -124,6 +124,11 @@ def test_without_a_run_the_box_is_where_it_begins(logs, tmp_path):
     words, _ = command(A, logs, Path("d"), [])
     assert words[words.index("--ckpt_abs_name") + 1] == str(box)
     assert words[0] == sys.executable
+    other = Network("ifrnet", "C_free", "P", 1, start="A_free")
+    assert str(box) in command(other, logs, Path("d"), [])[0]
+    own = box.with_name("C_free.safetensors")
+    own.touch()
+    assert str(own) in command(other, logs, Path("d"), [])[0]
 
 
 def test_a_turn_ends_where_others_wait(logs):
