@@ -8,8 +8,9 @@ turn ends with a SIGTERM, on which a training saves where it is; the next one go
 that was killed, from the newest state of each run folder.
 
 A finished run is followed by another of the same preset that begins with its averaged weights and a fresh optimiser;
-so is a file in the box, `<paper>/weights/<name>.safetensors`, where there is no run folder. Runs are called
-`<preset>_1`, `<preset>_2` and so on. Deblocking begins with the weights of denoising, which know motion. What a network has had, over all its runs here, is in `hours.json`.
+so is a file in the box, `<paper>/weights/<name>.safetensors`, where there is no run folder. Deblocking begins with the
+weights of denoising, which know motion. Runs are called `<preset>_1`, `<preset>_2` and so on. What a network has had,
+over all its runs here, is in `hours.json`.
 """
 
 import argparse
