@@ -131,12 +131,18 @@ def test_without_a_run_the_box_is_where_it_begins(logs, tmp_path):
     assert str(own) in command(other, logs, Path("d"), [])[0]
 
 
-def test_a_turn_ends_where_others_wait(logs):
-    options = parse(["--log_root", str(logs), "--jobs", "1", "--turn", "0.01", "--minutes", "0.04"])
-    lines = Queue(options)
-    assert lines.run() == 0
-    modes = [json.loads(line)[0] for line in (logs / "told").read_text().splitlines()]
-    assert modes[:2] == ["A_free_1", "B_free_1"]
+def test_a_turn_ends_where_others_wait(logs, monkeypatch):
+    lines = Queue(parse(["--log_root", str(logs), "--jobs", "1", "--turn", "0.01", "--minutes", "5"]))
+    told, fill = logs / "told", lines.fill
+
+    def stop_after_two():
+        fill()
+        if told.is_file() and told.read_text().count("\n") >= 2:
+            signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr(lines, "fill", stop_after_two)
+    assert lines.run() == 128 + signal.SIGTERM
+    assert [json.loads(line)[0] for line in told.read_text().splitlines()][:2] == ["A_free_1", "B_free_1"]
 
 
 def test_a_signal_stops_all_and_is_the_exit_code(logs, monkeypatch):
