@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from common.ops.memory_format import fastest_layout
+from common.ops.memory_format import fastest_layout, layout_of
 from common.ops.warp import backward_warp
 
 MULTIPLE = 16  # the encoder halves four times
@@ -114,7 +114,8 @@ class Decoder(nn.Module):
         )
 
     def forward(self, *parts: Tensor) -> Tensor:
-        return self.convblock(torch.cat(parts, 1))
+        x = torch.cat(parts, 1)  # B C h w, its order lost where that of the parts differs
+        return self.convblock(x.contiguous(memory_format=layout_of(parts[0])))
 
 
 class Pair(NamedTuple):

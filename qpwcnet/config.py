@@ -67,7 +67,7 @@ class Config:
     start_from: str = ""  # preset whose newest run's weights training starts from; --ckpt_abs_name wins over it
     input_shape: tuple[int, ...] = (256, 512)  # height, width of the samples
     base_scale: float = 1.0  # of flow pairs before their crop
-    max_distance: int = 2  # of both frames to the one in the middle, in clips
+    max_distance: int = 2  # in clips, of both frames to the one in the middle, or to that which flow goes to
     augment: bool = True
     epochs: int = 600  # of total_batch samples a step
     max_steps: int = 0  # 0: epochs * (samples // total_batch)
@@ -147,8 +147,8 @@ TINY = {
 FREE = {
     "task": "flow", "data": "drawn", "filters": (16, 24, 48, 96, 128), "activation": "leaky_relu", "init": "kaiming",
     "match": "cosine", "frozen_norm": True, "flow_order": "fixed", "scale_size": (8, 12),
-    "input_shape": (128, 192), "loss": "l2", "learning_rate": 1e-3,
-    "milestones": (0.5, 0.65, 0.8, 0.9, 0.95), "clip_factor": 0.0, "ema": 0.999, "max_steps": 3000, "thread_num": 1,
+    "input_shape": (96, 128), "loss": "l2", "learning_rate": 1e-3,
+    "milestones": (0.5, 0.65, 0.8, 0.9, 0.95), "clip_factor": 0.0, "ema": 0.999, "max_steps": 5000, "thread_num": 1,
     "valid_every_epoch": 10, "valid_samples": 48, "write_log_every_step": 100, "save_every_step": 500,
     "max_ckpt_num": 5,
 }  # fmt: skip

@@ -51,10 +51,10 @@ def initialise(
             if old != new:
                 say(f"warning: {name} was {old} there and is {new} here")
     elif config.init == "kaiming" and isinstance(network, Flower):  # PWC-Net has its own start
-        start_kaiming(network, *first_frames(samples, STARTING))
+        start_kaiming(network, *first_frames(samples, STARTING, network))
     if config.quantise:
         quantize.prepare(network)
-        prv, nxt = first_frames(samples, CALIBRATING)
+        prv, nxt = first_frames(samples, CALIBRATING, network)
         quantize.calibrate(network, zip(prv.split(1), nxt.split(1), strict=True))
 
 
@@ -79,10 +79,11 @@ def start_file(options, config: Config) -> Path | None:
     return manager.select()
 
 
-def first_frames(samples: TrainingSamples, count: int) -> list[Tensor]:
-    """`prv` and `nxt` (B, 3, h, w) of the training's first samples."""
+def first_frames(samples: TrainingSamples, count: int, network: nn.Module) -> list[Tensor]:
+    """`prv` and `nxt` (B, 3, h, w) of the training's first samples, on the device of `network`."""
+    device = next(network.parameters()).device
     first = [samples[position] for position in range(count)]
-    return [torch.stack([sample[key] for sample in first]) for key in ("prv", "nxt")]
+    return [torch.stack([sample[key] for sample in first]).to(device) for key in ("prv", "nxt")]
 
 
 def transfer(network: nn.Module, source: nn.Module, path: str | Path) -> None:

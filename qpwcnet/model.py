@@ -169,7 +169,9 @@ class OptFlow(nn.Module):
         for separable in self.feat:
             x = self.activate(separable(x))
         x = self.activate(self.conv(x))
-        return self.flow(self.norm(x)) * scale
+        with torch.autocast(x.device.type, enabled=False):  # 64 pixels in half precision come in steps of a half
+            x = x.to(torch.promote_types(x.dtype, torch.float32))
+            return self.flow(self.norm(x)) * scale
 
 
 class Blend(nn.Module):

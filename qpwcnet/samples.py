@@ -72,8 +72,8 @@ class TrainingSamples(Dataset):
 class ClipSamples(Dataset):
     """Augmented samples of any clips, indexed by the position in the run.
 
-    For flow, a frame of a clip is drawn, and whether its flow goes to the clip's first or last frame. For interpolation
-    the distance to the middle, 1 to `max_distance` frames, is drawn, and the middle.
+    For flow it is drawn whether it goes to a clip's first or last frame, and from how far, 1 to `max_distance` frames.
+    For interpolation the distance to the middle, 1 to `max_distance` frames, is drawn, and the middle.
     """
 
     def __init__(self, clips: list[Clip], config):
@@ -87,15 +87,16 @@ class ClipSamples(Dataset):
     def __getitem__(self, position: int) -> dict[str, Tensor]:
         config, clip = self.config, self.clips[self.order(position)]
         rng = np.random.default_rng((config.manual_seed, position))
-        sample = draw_pair_of(clip, rng) if config.task == "flow" else draw_triplet_of(clip, config.max_distance, rng)
+        draw = draw_pair_of if config.task == "flow" else draw_triplet_of
+        sample = draw(clip, config.max_distance, rng)
         return read_sample(sample, config, rng if config.augment else None)
 
 
-def draw_pair_of(clip: Clip, rng: np.random.Generator) -> Pair:
-    """Any frame of a clip, and its first or last frame, whichever is another."""
+def draw_pair_of(clip: Clip, most: int, rng: np.random.Generator) -> Pair:
+    """A frame of a clip, and the clip's first or last frame, at most `most` frames from it."""
     end = int(rng.integers(2))
-    number = int(rng.integers(len(clip) - 1)) + 1 - end
-    return pair_of(clip, number, end)
+    distance = int(rng.integers(1, min(most, len(clip) - 1) + 1))
+    return pair_of(clip, len(clip) - 1 - distance if end else distance, end)
 
 
 def draw_triplet_of(clip: Clip, most: int, rng: np.random.Generator) -> Triplet:

@@ -74,7 +74,7 @@ def train(options, config: Config) -> int:
         size = run.batch_size(config.total_batch)
 
         # What is computed, from which weights
-        network = new_network(config)
+        network = new_network(config).to(run.processes.device)  # where the start is measured
         if not run.find_saved():
             initialise(network, options, config, samples, run.log.say)
         elif config.quantise:

@@ -149,7 +149,7 @@ class TDAN(nn.Module):
         if frames.dim() != 5 or frames.shape[1:3] != (WINDOW, 3):
             raise ValueError(f"frames {tuple(frames.shape)}: expected (B, {WINDOW}, 3, H, W)")
         features = in_rows(self.extract(frames.flatten(0, 1)), WINDOW)  # B T C H W
-        neighbours = features[:, NEIGHBOURS].flatten(0, 1)  # N C H W
+        neighbours = torch.cat((features[:, :MIDDLE], features[:, MIDDLE + 1 :]), 1).flatten(0, 1)  # N C H W
         return self.fuse_window(
             frames, neighbours, self.middle_part(features[:, MIDDLE]), self.neighbour_part(neighbours)
         )

@@ -66,7 +66,7 @@ def choose_device(name: str, local_rank: int = 0) -> torch.device:
     """`auto`, `cpu`, `cuda` or `cuda:N` as a device; several processes take one CUDA device each.
 
     Raises:
-        UsageError: there is no such device.
+        UsageError: there is no such device, or several processes are to share one.
     """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
@@ -75,6 +75,10 @@ def choose_device(name: str, local_rank: int = 0) -> torch.device:
     except RuntimeError as error:
         raise UsageError(f"--device {name}: expected auto, cpu, cuda or cuda:N") from error
     if device.type == "cuda":
+        if device.index is not None and int(os.environ.get("LOCAL_WORLD_SIZE", "1")) > 1:
+            raise UsageError(
+                f"--device {name}: one device for several processes; use --device cuda, which takes one each"
+            )
         index = device.index if device.index is not None else local_rank
         if index >= torch.cuda.device_count():
             raise UsageError(f"--device {name}: there are {torch.cuda.device_count()} CUDA devices; use --device cpu")
@@ -103,7 +107,8 @@ def joined(options) -> Iterator[Processes]:
         raise UsageError("-dist needs a launcher: torchrun --nproc_per_node=2 pvdnet/run.py ... -dist")
     local_rank = int(os.environ.get("LOCAL_RANK", "0"))
     chosen = choose_device(options.device, local_rank)
-    dist.init_process_group("nccl" if chosen.type == "cuda" else "gloo")
+    cuda = chosen.type == "cuda"
+    dist.init_process_group("nccl" if cuda else "gloo", device_id=chosen if cuda else None)
     _KEPT.append(dist.group.WORLD)
     try:
         yield Processes(dist.get_rank(), dist.get_world_size(), chosen)

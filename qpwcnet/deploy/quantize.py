@@ -97,10 +97,10 @@ def has_ranges(state: dict[str, Tensor]) -> bool:
 
 
 def scale_and_zero(low: Tensor, high: Tensor) -> tuple[Tensor, Tensor]:
-    """Of the values from `low` to `high`: size of a step, and the step at which 0 is, int32."""
+    """Of the values from `low` to `high`: size of a step, and the step at which 0 is."""
     low, high = low.clamp(max=0), high.clamp(min=0)
     scale = ((high - low) / STEPS).clamp(min=1e-12)
-    return scale, (-low / scale).round().clamp(0, STEPS).to(torch.int32)
+    return scale, (-low / scale).round().clamp(0, STEPS)
 
 
 def weight_scales(weight: Tensor, axis: int) -> Tensor:
@@ -135,7 +135,7 @@ class _Rounding:
         if self.observing:
             return self.weight
         scales = weight_scales(self.weight, axis)
-        zeros = torch.zeros_like(scales, dtype=torch.int32)
+        zeros = torch.zeros_like(scales)
         return torch.fake_quantize_per_channel_affine(self.weight.float(), scales, zeros, axis, -LIMIT, LIMIT)
 
     def _conv_forward(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:  # of nn.Conv2d

@@ -83,7 +83,7 @@ def test_pairs_of_a_clip_lead_to_its_first_or_last_frame(clips):
     """All of them come; the flow is that of the frame and the end."""
     rng, seen = np.random.default_rng(0), set()
     for _ in range(200):
-        pair = draw_pair_of(clips[1], rng)
+        pair = draw_pair_of(clips[1], 9, rng)
         number, end = int(pair.first.name), int(pair.flow.name)
         assert int(pair.second.name) == (0, 4)[end]
         sample = read_sample(pair, config())
@@ -91,6 +91,7 @@ def test_pairs_of_a_clip_lead_to_its_first_or_last_frame(clips):
         assert sample["target"].unique().tolist() == [2 * number + end]
         seen.add((number, end))
     assert seen == {(number, end) for number in range(5) for end in (0, 1) if number != 4 * end}
+    assert {int(draw_pair_of(clips[1], 2, rng).first.name) for _ in range(50)} == {1, 2, 3}
 
 
 def test_triplets_of_a_clip_have_every_distance(clips):
@@ -121,7 +122,7 @@ def test_clips_are_cut_not_squeezed(tmp_path):
     np.save(tmp_path / "drawn/train/a.npy", np.zeros((2, *SIZE, 3), np.uint8))
     np.save(tmp_path / "drawn/train/a_flow.npy", np.full((2, 2, *SIZE, 2), (4, 6), np.float16))
     (clip,) = find_clips(tmp_path, "drawn", "train")
-    pair = draw_pair_of(clip, np.random.default_rng(0))
+    pair = draw_pair_of(clip, 1, np.random.default_rng(0))
     for size, length in (((32, 64), (4, 6)), ((96, 64), (8, 12))):
         sample = read_sample(pair, config(input_shape=size))
         assert sample["prv"].shape == (3, *size)

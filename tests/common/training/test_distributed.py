@@ -67,6 +67,12 @@ def test_devices_by_name():
             choose_device(name)
 
 
+def test_several_processes_are_not_put_on_one_device(monkeypatch):
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
+    with pytest.raises(UsageError, match="one device for several processes; use --device cuda"):
+        choose_device("cuda:0")
+
+
 def test_a_launcher_and_the_flag_go_together(monkeypatch):
     for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK"):
         monkeypatch.delenv(name, raising=False)
