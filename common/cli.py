@@ -9,6 +9,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 
+AMP = ("auto", "off", "bf16", "fp16")  # values of --amp and of the setting; see common/ops/autocast.py
 REMEDY = "try --tile 512 with --input, a smaller -b in training and testing, or --amp bf16"
 
 
@@ -46,7 +47,8 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--data_root", default="./datasets", help="folder of the data sets")
     group.add_argument("--log_root", default="./logs", help="folder of the run folders")
     group.add_argument("--device", default="auto", help="cpu, cuda, cuda:1, or auto: cuda where there is one")
-    group.add_argument("--amp", default=keep, choices=("off", "bf16", "fp16"), help="automatic mixed precision")
+    group.add_argument("--amp", default=keep, choices=AMP,
+        help="mixed precision; auto, the default with --input: what the hardware has")  # fmt: skip
     group.add_argument("--compile", default=keep, action="store_true", help="torch.compile the network")
     group.add_argument("--seed", dest="manual_seed", type=int, default=keep, help="of every random draw")
     group.add_argument("--input", help="a video file, a folder of frames or a quoted glob: run the model on it")

@@ -57,11 +57,15 @@ def choose(
 def settle(config: Config, options: argparse.Namespace) -> Config:
     """The settings with what flags and `--set` give instead.
 
+    Own video takes the hardware's precision, and testing float32, whatever a training took.
+
     Raises:
         UsageError: a value does not fit.
     """
     names = [field.name for field in dataclasses.fields(config) if field.name != "config"]
     given = {name: getattr(options, name) for name in names if hasattr(options, name)}
+    if "amp" in names and not options.is_train:
+        given.setdefault("amp", "auto" if options.input else "off")
     return override(dataclasses.replace(config, **given), options.set)
 
 

@@ -18,7 +18,7 @@ from ifrnet.model import MULTIPLE, SIZES, multiple_of
 from ifrnet.sets import CLIPS, SETS, TRAINING_SETS
 
 LARGE = ("gopro", "adobe240")  # scored with weights of GoPro, which know other times than 1/2
-CHOICES = {"network": SIZES, "init": ("pytorch", "kaiming"), "amp": ("off", "bf16", "fp16")}
+CHOICES = {"network": SIZES, "init": ("pytorch", "kaiming"), "amp": cli.AMP}
 LEAST = dict.fromkeys((
     "total_batch", "crop", "epochs", "valid_every_epoch", "write_log_every_step", "save_every_step", "max_ckpt_num",
 ), 1) | {"batch_size": 0, "max_steps": 0, "thread_num": -1, "max_distance": 2, "warmup": 0, "valid_samples": 0,
@@ -56,7 +56,7 @@ class Config:
     learning_rate_end: float = 1e-5  # reached along a cosine
     warmup: int = 0  # steps in which the rate rises from 0
     ema: float = 0.0  # moving average of the weights, which is then tested and kept; 0: none
-    amp: str = "off"  # off, bf16, fp16
+    amp: str = "off"  # auto, off, bf16, fp16
     compile: bool = False
 
     valid_every_epoch: int = 1
@@ -93,8 +93,8 @@ TINY = {
 FREE = {
     "network": "IFRNet_free", "init": "kaiming", "data": "drawn,free", "valid_data": "real", "total_batch": 8,
     "crop": 80, "max_steps": 4000, "learning_rate": 5e-4, "learning_rate_end": 1e-5, "warmup": 100,
-    "ema": 0.999, "valid_every_epoch": 12, "valid_samples": 24, "write_log_every_step": 20, "save_every_step": 100,
-    "augment_large": 0.0, "max_motion": 5.0, "max_distance": 4, "thread_num": 0,
+    "ema": 0.999, "amp": "auto", "valid_every_epoch": 12, "valid_samples": 24, "write_log_every_step": 20,
+    "save_every_step": 100, "augment_large": 0.0, "max_motion": 5.0, "max_distance": 4, "thread_num": 0,
 }  # fmt: skip
 PRESETS = {
     "IFRNet_Vimeo90K": Config(),

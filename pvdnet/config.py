@@ -18,7 +18,7 @@ from pvdnet.classical import FILTERS
 from pvdnet.sets import SETS, TRAINING_SETS
 
 HERE = Path(__file__).parent
-CHOICES = {"LRS": ("CA", "LD"), "amp": ("off", "bf16", "fp16")}
+CHOICES = {"LRS": ("CA", "LD"), "amp": cli.AMP}
 LEAST = dict.fromkeys((
     "PV_ksize", "batch_size", "crop_tries", "frame_itr_num", "total_itr", "max_ckpt_num", "write_ckpt_every_epoch",
     "write_log_every_itr", "refresh_image_log_every_epoch",
@@ -67,7 +67,7 @@ class Config:
     decay_period: tuple[int, ...] = (400_000,)  # LD, steps
     decay_rate: float = 0.25  # LD
     ema: float = 0.0  # moving average of the weights, which is then tested and kept; 0: none
-    amp: str = "off"  # off, bf16, fp16
+    amp: str = "off"  # auto, off, bf16, fp16
     compile: bool = False
 
     max_ckpt_num: int = 100  # checkpoints kept, best first

@@ -35,7 +35,7 @@ EXPORTS = ("onnx", "int8", "tflite")
 SETS_OF = {"flow": FLOW_SETS, "interp": TRIPLET_SETS}
 CHOICES = {
     "task": TASKS, "network": NETWORKS, "activation": ACTIVATIONS, "flow_order": FLOW_ORDERS, "init": INITS,
-    "match": MATCHES, "loss": LOSSES, "schedule": SCHEDULES, "amp": ("off", "bf16", "fp16"),
+    "match": MATCHES, "loss": LOSSES, "schedule": SCHEDULES, "amp": cli.AMP,
 }  # fmt: skip
 LEAST = dict.fromkeys((
     "epochs", "total_batch", "valid_every_epoch", "write_log_every_step", "save_every_step", "max_ckpt_num",
@@ -83,7 +83,7 @@ class Config:
     weight_decay: float = 0.0  # added to the gradient, beside QPWCNet's own L2 penalty
     clip_factor: float = 0.01  # of adaptive gradient clipping; 0: none
     ema: float = 0.0  # moving average of the weights, which is then tested and kept; 0: none
-    amp: str = "off"  # off, bf16, fp16
+    amp: str = "off"  # auto, off, bf16, fp16
     compile: bool = False
 
     valid_every_epoch: int = 1
@@ -146,7 +146,7 @@ TINY = {
 }  # fmt: skip
 FREE = {
     "task": "flow", "data": "drawn", "filters": (16, 24, 48, 96, 128), "activation": "leaky_relu", "init": "kaiming",
-    "match": "cosine", "frozen_norm": True, "flow_order": "fixed", "scale_size": (8, 12),
+    "match": "cosine", "frozen_norm": True, "amp": "auto", "flow_order": "fixed", "scale_size": (8, 12),
     "input_shape": (96, 128), "loss": "l2", "learning_rate": 1e-3,
     "milestones": (0.5, 0.65, 0.8, 0.9, 0.95), "clip_factor": 0.0, "ema": 0.999, "max_steps": 5000, "thread_num": 1,
     "valid_every_epoch": 10, "valid_samples": 48, "write_log_every_step": 100, "save_every_step": 500,

@@ -20,7 +20,7 @@ from tdan.protocols import PROTOCOLS
 from tdan.sets import SETS, SUFFIXES, TRAINING_SETS, data_set
 
 PADDING = "reflection"  # at the ends of clips, unless told otherwise
-CHOICES = {"border": BORDERS, "init": INITS, "amp": ("off", "bf16", "fp16")}
+CHOICES = {"border": BORDERS, "init": INITS, "amp": cli.AMP}
 LEAST = dict.fromkeys((
     "blocks_before", "blocks_after", "total_batch", "crop", "valid_every_step", "write_log_every_step",
     "save_every_step", "max_ckpt_num", "groups",
@@ -64,7 +64,7 @@ class Config:
     milestones: tuple[float, ...] = ()  # shares of the steps after which the rate is multiplied by gamma
     gamma: float = 0.5
     ema: float = 0.0  # moving average of the weights, which is then tested and kept; 0: none
-    amp: str = "off"  # off, bf16, fp16
+    amp: str = "off"  # auto, off, bf16, fp16
     compile: bool = False
 
     valid_data: str = "vid4_bi"  # one of sets.SETS, or a set of clips
@@ -132,7 +132,7 @@ PRESETS = {
         channels=24, blocks_before=2, blocks_after=8, groups=2, add_bicubic=True,
         data="free_bi,drawn_bi:0.3", valid_data="real_bi", total_batch=8, crop=24,
         steps=6000, learning_rate=4e-4, weight_decay=0.0, milestones=(0.4, 0.6, 0.75, 0.85, 0.92, 0.97), ema=0.999,
-        thread_num=1, valid_samples=24, valid_every_step=1000, save_every_step=100,
+        amp="auto", thread_num=1, valid_samples=24, valid_every_step=1000, save_every_step=100,
     ),
     "TDAN_tiny_bi": _tiny("bi"),
     "TDAN_tiny_bd": _tiny("bd"),

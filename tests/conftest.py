@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from common.ops import autocast as precision
 from common.ops import complexity
 from common.papers import PAPERS
 from tests.helpers.web import serve
@@ -53,6 +54,12 @@ def each_cost_counted_once():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(complexity, "macs", macs)
         yield
+
+
+@pytest.fixture(autouse=True)
+def float32_unless_told(monkeypatch):
+    """Results are compared bit for bit, and own video takes bfloat16 where the processor has it."""
+    monkeypatch.setattr(precision, "has_bf16", lambda: False)
 
 
 @pytest.fixture(scope="session")

@@ -24,7 +24,7 @@ STAGES = ("flow", "mask", "processing", "joint")
 PADDINGS = ("replicate", "reflection", "reflection_circle", "circle")
 CHOICES = {
     "network": FORMS, "flow_data": FLOW_SETS, "loss": ("l1", "charbonnier"),
-    "amp": ("off", "bf16", "fp16"),
+    "amp": cli.AMP,
 }  # fmt: skip
 LEAST = dict.fromkeys((
     "total_batch", "flow_batch", "flow_crop", "epochs", "valid_every_step", "write_log_every_step", "save_every_step",
@@ -70,7 +70,7 @@ class Config:
     milestones: tuple[int, ...] = ()  # steps of the joint stage at which the rate is multiplied by gamma
     gamma: float = 0.5
     ema: float = 0.0  # moving average of the weights, which is then tested and kept; 0: none
-    amp: str = "off"  # off, bf16, fp16
+    amp: str = "off"  # auto, off, bf16, fp16
     compile: bool = False
 
     valid_every_step: int = 5000
@@ -156,7 +156,7 @@ def _free(degradation: str, tested: str, learning_rate: float) -> Config:
         network="free", data=f"free_{degradation},drawn_{degradation}:0.3", valid_data=f"real_{tested}",
         stages=("joint",), steps=(steps,), learning_rates=(learning_rate,), gamma=0.5, weight_decay=0.0,
         milestones=tuple(int(steps * share) for share in (0.4, 0.6, 0.75, 0.85, 0.92, 0.97)),
-        total_batch=4, crop=96, flip=True, ema=0.999, thread_num=1,
+        total_batch=4, crop=96, flip=True, ema=0.999, amp="auto", thread_num=1,
         valid_samples=24, valid_every_step=1000, save_every_step=100,
     )  # fmt: skip
 

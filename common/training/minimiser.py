@@ -6,6 +6,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from common.ops.autocast import choose
 from common.training.distributed import Processes
 
 
@@ -15,12 +16,12 @@ class Minimiser:
     Args:
         optimizer: of the parameters that learn.
         processes: this one among all.
-        amp: "off", "bf16" or "fp16".
+        amp: one of `cli.AMP`.
     """
 
     def __init__(self, optimizer: torch.optim.Optimizer, processes: Processes, amp: str):
-        self.optimizer, self.processes, self.amp = optimizer, processes, amp
-        self.scaler = torch.amp.GradScaler(processes.device.type, enabled=amp == "fp16")
+        self.optimizer, self.processes, self.amp = optimizer, processes, choose(processes.device, amp)
+        self.scaler = torch.amp.GradScaler(processes.device.type, enabled=self.amp == "fp16")
 
     def step(
         self, losses: dict[str, Tensor], rate: float, clip: Callable[[], object] | None = None

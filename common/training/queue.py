@@ -17,15 +17,12 @@ import argparse
 import ctypes
 import json
 import os
-import re
 import signal
 import subprocess
 import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
-
-import torch
 
 from common import atomic, cli
 from common.checkpoints.run_checkpoints import CheckpointManager
@@ -72,22 +69,6 @@ NETWORKS = (
     Network("toflow", "TOFlow_deblock_free", "TOFlow_IJCV2019", 1, start="TOFlow_denoise_free"),
     Network("qpwcnet", "QPWCNet_free", "QPWCNet/run", 1),
 )
-
-
-def has_bf16() -> bool:
-    """Whether this processor multiplies bfloat16 in hardware."""
-    return torch.ops.mkldnn._is_mkldnn_bf16_supported() and any(
-        flag in _processor_flags() for flag in ("avx512_bf16", "amx_bf16")
-    )
-
-
-def _processor_flags() -> set[str]:
-    try:
-        text = Path("/proc/cpuinfo").read_text()
-    except OSError:
-        return set()
-    found = re.search(r"^flags\s*:(.*)$", text, re.MULTILINE)
-    return set(found[1].split()) if found else set()
 
 
 class Hours:
@@ -147,7 +128,7 @@ def command(network: Network, log_root: Path, data_root: Path, settings: list[st
     mode = f"{network.preset}_{number}"
     words = [sys.executable, str(ROOT / network.paper / "run.py"), "--is_train", "--mode", mode]
     words += ["--config", network.config, "--data_root", str(data_root), "--log_root", str(log_root), "-r", "auto"]
-    words += ["--device", "cpu", "--amp", "bf16" if has_bf16() else "off", *settings]
+    words += ["--device", "cpu", *settings]
     if start.is_file():  # which a run that has a state of its own does not read
         words += ["--ckpt_abs_name", str(start)]
     return words, mode

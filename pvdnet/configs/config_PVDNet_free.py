@@ -26,6 +26,7 @@ config = Config(
     restarts=(),
     restart_weights=(),
     ema=0.999,
+    amp="auto",
     max_ckpt_num=5,
     write_ckpt_every_epoch=4,
 )

@@ -27,7 +27,15 @@ preset = partial(settings.preset, PRESETS)
 
 
 def options(tmp_path, **given):
-    names = {"config": None, "mode": "run", "is_train": False, "delete_log": False, "resume": None, "set": []}
+    names = {
+        "config": None,
+        "mode": "run",
+        "is_train": False,
+        "input": None,
+        "delete_log": False,
+        "resume": None,
+        "set": [],
+    }
     return argparse.Namespace(log_root=tmp_path, project="P", **names | given)
 
 
@@ -61,6 +69,24 @@ def test_flags_then_assignments_win(tmp_path):
     assert settings.settle(Config(), options(tmp_path, set=["rate=9"])).rate == 9
     assert settings.override(Config(), ["shares=0.5,1e-2"]).shares == (0.5, 0.01)
     assert settings.override(Config(), ["sides="]).sides == ()
+
+
+@pytest.mark.parametrize(
+    ("given", "amp"),
+    [
+        ({"is_train": True}, "bf16"),
+        ({}, "off"),
+        ({"amp": "fp16"}, "fp16"),
+        ({"input": "a.mp4"}, "auto"),
+        ({"input": "a.mp4", "amp": "off"}, "off"),
+    ],
+)
+def test_testing_is_float32_and_own_video_what_the_hardware_has_whatever_training_took(tmp_path, given, amp):
+    @dataclasses.dataclass(frozen=True)
+    class Trained(Config):
+        amp: str = "bf16"
+
+    assert settings.settle(Trained(), options(tmp_path, **given)).amp == amp
 
 
 @pytest.mark.parametrize(
