@@ -36,12 +36,20 @@ def explained(what: str):
 def open_input(path: str | os.PathLike):
     """Open a video or sound file; use it in a `with` block."""
     with explained(f"{path} cannot be opened; expected a complete video or sound file"):
-        return av.open(f"file:{path}")  # without "file:" a name such as take:2.mp4 is read as a protocol
+        # Without "file:" a name such as take:2.mp4 is read as a protocol; texts may be in any encoding.
+        return av.open(f"file:{path}", metadata_errors="replace")
 
 
 def picture_streams(container) -> list:
     """Video streams, without the cover picture of a sound file."""
     return [stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic]
+
+
+def main_picture(container):
+    """The video stream to take: the default one, else the largest; None where none can be decoded."""
+    streams = [stream for stream in picture_streams(container) if stream.codec_context is not None]
+    rank = lambda stream: (bool(stream.disposition & Disposition.default), stream.width * stream.height)  # noqa: E731
+    return max(streams, key=rank, default=None)
 
 
 def usual_matrix(height: int, width: int) -> int:

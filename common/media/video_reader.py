@@ -24,15 +24,17 @@ from common.media.containers import (
     QUEUE,
     check_size,
     explained,
+    main_picture,
     open_input,
-    picture_streams,
     usual_matrix,
 )
-from common.media.image import IMAGE_SUFFIXES, list_frames, read_image
+from common.media.image import IMAGE_SUFFIXES, has_alpha, list_frames, read_image
+from common.media.packet_times import Clock, PictureFrames, frame_rate
 
 log = logging.getLogger(__name__)
 
 MATRICES = (1, 4, 5, 6, 7, 9)  # codes of ITU-T H.273 that swscale converts
+UNTOLD = (0, 2)  # RGB, and unknown: `usual_matrix` stands for them
 
 
 def open_clip(path: str | os.PathLike) -> "VideoReader | FolderReader":
@@ -47,8 +49,9 @@ def open_clip(path: str | os.PathLike) -> "VideoReader | FolderReader":
         `for image, time in reader.timed()` also the time in seconds as a Fraction (None for images). Attributes:
         `path`; `size` (H, W); `frame_rate`, an exact Fraction in Hz (None for images); `num_frames`, for progress only
         (None where unknown); `names` of the image files (None for videos); `damage`, after reading: what
-        of a video had to be guessed or was cut off (None: nothing). A damaged frame, or one of another size, is a
-        ValueError that names it, when it is reached.
+        of a video had to be guessed or was cut off (None: nothing), and `is_cut_off`. A damaged frame, or one of another
+        size, is a ValueError that names it, when it is reached. Images are turned as their EXIF orientation tells. What
+        of the input is lost, such as alpha, is told in a line.
 
     Raises:
         FileNotFoundError: nothing is there.
@@ -71,6 +74,7 @@ def open_clip(path: str | os.PathLike) -> "VideoReader | FolderReader":
 
 class _Reader:
     damage: str | None = None
+    is_cut_off = False
 
     def __iter__(self) -> Iterator[np.ndarray]:
         return (image for image, _ in self.timed())
@@ -89,11 +93,13 @@ class FolderReader(_Reader):
         self.path, self.files = path, files
         self.names = [file.name for file in files]
         self.num_frames = len(files)
-        self.size = read_image(files[0]).shape[:2]
+        self.size = read_image(files[0], upright=True).shape[:2]
+        if has_alpha(files[0]):
+            log.warning("%s: its alpha channel is dropped", files[0])
 
     def _read(self):
         for file in self.files:
-            image = read_image(file)
+            image = read_image(file, upright=True)
             check_size(file, image.shape, self.size)
             yield image, None
 
@@ -111,81 +117,115 @@ class VideoReader(_Reader):
 
     def __init__(self, path: Path):
         self.path = path
+        self._said = set()
         with open_input(path) as container:
             stream = self._stream(container)
             with explained(f"the first frame of {path} cannot be decoded; expected a playable video"):
-                frame = next(container.decode(stream), None)
+                frame, time = next(iter(PictureFrames(container, stream)), (None, None))
             if frame is None:
                 raise ValueError(f"{path} holds no frame: the recording was cut off? Expected a playable video")
-            self.frame_rate = _frame_rate(stream)
+            self.start = time or Fraction(0)  # of the first frame, by the file's clock
             self.time_base = stream.time_base  # seconds; the file's times are multiples of it
-            self.start = (frame.pts or 0) * frame.time_base
-            self.num_frames = stream.frames or None
+            self.metadata = dict(container.metadata)  # title and the like
+            self._look(frame, stream)
+        with open_input(path) as container:  # from its beginning
+            self.frame_rate = frame_rate(container)
+            self.num_frames = self._stream(container).frames or None
             if not self.num_frames and container.duration:
                 self.num_frames = max(1, round(self.frame_rate * container.duration / av.time_base))
-            self.size = _upright(np.empty((frame.height, frame.width, 0)), frame).shape[:2]
-            known = frame.colorspace in MATRICES
-            self.matrix = int(frame.colorspace) if known else usual_matrix(frame.height, frame.width)
-            self.primaries, self.transfer = int(frame.color_primaries), int(frame.color_trc)
-            aspect = stream.sample_aspect_ratio or Fraction(1)
-            self.aspect = aspect if self.size == (frame.height, frame.width) else 1 / aspect  # of a pixel, upright
+
+    def _look(self, frame, stream) -> None:
+        """Size and colours, from the first frame; what of it will be lost is told."""
+        self.size = _upright(np.empty((frame.height, frame.width, 0)), frame).shape[:2]
+        self.matrix = int(frame.colorspace)
+        if self.matrix in UNTOLD:
+            self.matrix = usual_matrix(frame.height, frame.width)
+        if self.matrix not in MATRICES:
+            raise ValueError(
+                f"{self.path}: colour matrix {self.matrix} cannot be converted; expected one of "
+                f"{', '.join(map(str, MATRICES))} (codes of H.273), as ffmpeg -vf zscale=matrix=709 makes"
+            )
+        self.primaries, self.transfer = int(frame.color_primaries), int(frame.color_trc)
+        aspect = stream.sample_aspect_ratio or Fraction(1)
+        self.aspect = aspect if self.size == (frame.height, frame.width) else 1 / aspect  # of a pixel, upright
+        components = frame.format.components
+        bits = max(component.bits for component in components)
+        if bits > 8:
+            self._say(f"its {bits} bits a channel become 8; curve and colours stay as its tags tell")
+        if any(component.is_alpha for component in components) and not _is_opaque(frame):
+            self._say("its alpha channel is dropped")
+        if frame.interlaced_frame:
+            self._say("it is interlaced and its combs stay; better give what ffmpeg -i INPUT -vf bwdif makes of it")
 
     def _stream(self, container):
-        streams = picture_streams(container)
-        if not streams or streams[0].codec_context is None:
+        stream = main_picture(container)
+        if stream is None:
             raise ValueError(f"{self.path} holds no video that can be decoded: expected a video file")
-        streams[0].thread_type = "AUTO"
-        return streams[0]
+        stream.thread_type = "AUTO"
+        return stream
+
+    def _say(self, what: str) -> None:
+        """Tell something once, however often the clip is read."""
+        if what not in self._said:
+            self._said.add(what)
+            log.warning("%s: %s", self.path, what)
 
     def times(self) -> Iterator[Fraction]:
         """The times that `timed` will give, from the packets, in a fraction of the time that decoding takes."""
         with open_input(self.path) as container:
-            packets = container.demux(self._stream(container))
-            ticks = [packet.pts for packet in packets if packet.size]  # the last packet marks the end and is empty
-        if None not in ticks:  # AVI may tell none
-            ticks = sorted(tick for tick in ticks if tick * self.time_base >= self.start)  # what comes first is cut off
+            seconds = list(PictureFrames(container, self._stream(container)).times())
+        if None not in seconds:
+            seconds = sorted(second for second in seconds if second >= self.start)  # what comes first is cut off
         time = None
-        for count, tick in enumerate(ticks):
-            time = self._time(tick, count, time)
+        for second in seconds:
+            time = self._time(second, time)
             yield time
 
     def _read(self):
         converter = VideoReformatter()
-        count, time, damaged = 0, None, False
+        count, time = 0, None
         with open_input(self.path) as container:
             stream = self._stream(container)
-            frames = container.decode(stream)  # drains the decoder at the end, so the last frames come too
+            pictures = PictureFrames(container, stream)  # drains the decoder at the end, so the last frames come too
+            frames = iter(pictures)
             while True:
                 # The decoder runs some frames ahead, so an error may belong to one a little later.
                 with explained(f"frame {count} of {self.path} or one soon after is damaged; expected a whole file"):
-                    frame = next(frames, None)
+                    frame, seconds = next(frames, (None, None))
                 if frame is None:
                     break
-                if frame.is_corrupt and not damaged:
-                    damaged = True  # no error: recordings of broadcasts begin so
+                if frame.is_corrupt and not self.damage:  # no error: recordings of broadcasts begin so
                     self.damage = f"frame {count} is damaged, the decoder guessed part of it"
-                    log.warning("%s: %s", self.path, self.damage)
+                    self._say(self.damage)
                 matrix = frame.colorspace if frame.colorspace in MATRICES else self.matrix
                 rgb = converter.reformat(frame, format="rgb24", src_colorspace=matrix, interpolation=FILTER)
                 image = np.ascontiguousarray(_upright(rgb.to_ndarray(), frame))
                 check_size(f"frame {count} of {self.path}", image.shape, self.size)
-                time = self._time(frame.pts, count, time)
+                time = self._time(seconds, time)
+                if pictures.clock.jumped:
+                    self._say("its clock jumps; what follows is moved, sound and picture alike")
                 yield image, time
                 count += 1
-            if count < 0.9 * (stream.frames or self._told(container, time, count)):  # an edit list may hide a few
+            promised = min(stream.frames, len(stream.index_entries) or stream.frames) - pictures.hidden
+            if promised <= 0:
+                promised = self._told(container, pictures.clock, count)
+            self.is_cut_off = count < 0.9 * promised
+            if self.is_cut_off:
                 self.damage = f"it ends after {count} frames, and is longer by what it tells"
-            if count < stream.frames:
-                log.warning("%s: only %d of %d frames could be read; is it complete?", self.path, count, stream.frames)
+            if self.is_cut_off or count < promised and stream.frames:
+                self._say(f"only {count} of {promised} frames could be read; is it complete?")
 
-    def _told(self, container, last: Fraction, count: int) -> float:
+    def _told(self, container, clock: Clock, count: int) -> int:
         """How many frames there would be at the pace of those that were read, up to the end that the file tells."""
-        seconds = last + 1 / self.frame_rate
-        return count * max(1.0, (container.duration or 0) / av.time_base / seconds)
+        end = Fraction((container.start_time or 0) + (container.duration or 0), av.time_base)
+        if clock.jumped or clock.latest <= self.start:
+            return count
+        return round(count * max(1, (end - self.start) / (clock.latest - self.start)))
 
-    def _time(self, ticks: int | None, count: int, previous: Fraction | None) -> Fraction:
-        if ticks is None:
-            return count / self.frame_rate
-        time = ticks * self.time_base - self.start
+    def _time(self, seconds: Fraction | None, previous: Fraction | None) -> Fraction:
+        if seconds is None:
+            return Fraction(0) if previous is None else previous + 1 / self.frame_rate
+        time = seconds - self.start
         exact = round(time * self.frame_rate) / self.frame_rate
         if abs(time - exact) < self.time_base:
             time = exact
@@ -205,14 +245,9 @@ def _ahead(iterator):
         iterator.close()
 
 
-def _frame_rate(stream) -> Fraction:
-    average, nominal = stream.average_rate, stream.guessed_rate
-    if average and nominal and abs(nominal / average - 1) > 0.01:
-        rate = average  # variable: the nominal rate is then only the grid of all times, often 600 or 90000
-    else:
-        rate = nominal or average or Fraction(25)
-    ntsc = Fraction(round(rate * 1001 / 1000) * 1000, 1001)
-    return ntsc if abs(ntsc / rate - 1) < 1e-6 else rate  # Matroska stores nanoseconds a frame
+def _is_opaque(frame) -> bool:
+    """Whether alpha is there for form's sake, as in every GIF."""
+    return frame.format.name in ("bgra", "rgba") and frame.reformat(format="rgba").to_ndarray()[..., 3].min() == 255
 
 
 def _upright(image: np.ndarray, frame) -> np.ndarray:
