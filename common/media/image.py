@@ -21,8 +21,8 @@ _WRITE_FLAGS = {".jpg": [cv2.IMWRITE_JPEG_QUALITY], ".jpeg": [cv2.IMWRITE_JPEG_Q
 def read_image(path: str | os.PathLike, *, upright: bool = False) -> np.ndarray:
     """Read an image file as HxWx3 RGB uint8.
 
-    Grey is repeated over three channels, alpha is dropped. 16-bit values v become round(v / 257), so 65535 is 255 and values widened from 8 bits come back
-    exactly; OpenCV's own conversion cuts the low byte instead.
+    Grey is repeated over three channels, alpha is dropped. 16-bit values v become round(v / 257), so 65535 is 255 and
+    values widened from 8 bits come back exactly; OpenCV's own conversion cuts the low byte instead.
 
     Args:
         path: file that OpenCV can decode, any Unicode name; or a frame of a clip (`common.media.clip_file`).

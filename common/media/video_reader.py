@@ -49,9 +49,9 @@ def open_clip(path: str | os.PathLike) -> "VideoReader | FolderReader":
         `for image, time in reader.timed()` also the time in seconds as a Fraction (None for images). Attributes:
         `path`; `size` (H, W); `frame_rate`, an exact Fraction in Hz (None for images); `num_frames`, for progress only
         (None where unknown); `names` of the image files (None for videos); `damage`, after reading: what
-        of a video had to be guessed or was cut off (None: nothing), and `is_cut_off`. A damaged frame, or one of another
-        size, is a ValueError that names it, when it is reached. Images are turned as their EXIF orientation tells. What
-        of the input is lost, such as alpha, is told in a line.
+        of a video had to be guessed or was cut off (None: nothing), and `is_cut_off`. A damaged frame, or one of
+        another size, is a ValueError that names it, when it is reached. Images are turned as their EXIF orientation
+        tells. What of the input is lost, such as alpha, is told in a line.
 
     Raises:
         FileNotFoundError: nothing is there.
@@ -212,7 +212,7 @@ class VideoReader(_Reader):
             self.is_cut_off = count < 0.9 * promised
             if self.is_cut_off:
                 self.damage = f"it ends after {count} frames, and is longer by what it tells"
-            if self.is_cut_off or count < promised and stream.frames:
+            if self.is_cut_off or (count < promised and stream.frames):
                 self._say(f"only {count} of {promised} frames could be read; is it complete?")
 
     def _told(self, container, clock: Clock, count: int) -> int:
@@ -230,6 +230,15 @@ class VideoReader(_Reader):
         if abs(time - exact) < self.time_base:
             time = exact
         return time if previous is None or time > previous else previous + self.time_base
+
+
+def start_of(path: str | os.PathLike, like=None) -> Fraction:
+    """When the first frame of a file comes, in seconds by its own clock; 0 for sound; `like` may be its reader."""
+    if isinstance(like, VideoReader) and os.path.samefile(like.path, path):
+        return like.start
+    with open_input(path) as container:
+        is_sound = main_picture(container) is None
+    return Fraction(0) if is_sound else VideoReader(Path(path)).start
 
 
 def _ahead(iterator):

@@ -4,9 +4,11 @@ import logging
 import math
 import os
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from fractions import Fraction
+from itertools import count
 from pathlib import Path
 
 import av
@@ -17,14 +19,14 @@ from common.media.containers import (
     CONTAINERS,
     FILTER,
     QUEUE,
+    STILL,
     UNKNOWN,
     check_size,
-    open_input,
-    picture_streams,
     usual_matrix,
 )
 from common.media.image import write_image
-from common.media.video_reader import FolderReader, VideoReader
+from common.media.tracks import Tracks, texts
+from common.media.video_reader import FolderReader, VideoReader, start_of
 
 log = logging.getLogger(__name__)
 
@@ -101,30 +103,33 @@ class FolderWriter(_Writer):
 class VideoWriter(_Writer):
     """A video file; see `open_writer`."""
 
-    def __init__(self, path: Path, frame_rate: Fraction, like, audio_from, crf: int):
+    def __init__(self, path: Path, frame_rate: Fraction, like, tracks_from, crf: int, overwrite: bool):
         super().__init__(path)
         self.frame_rate = frame_rate
-        self.part = path.with_name(f"{path.stem}.part{path.suffix}")
-        self._format, self._codec, options = CONTAINERS[path.suffix.lower()]
-        self._options = {"crf": str(crf), **options}
-        self._like = like
-        self._sound = _Sound(audio_from) if audio_from else None
+        self.part = None  # the file until it is whole
+        self._kind = CONTAINERS[path.suffix.lower()]
+        self._options = {"crf": str(crf), **self._kind.options}
+        self._like, self._overwrite = like, overwrite
+        self._tracks = Tracks(tracks_from, start_of(tracks_from, like), self._kind) if tracks_from else None
         self._converter = VideoReformatter()
         self._container = None  # opened by the first frame, which tells the size
-        self._last, self._end = -math.inf, Fraction(0)  # the last time in ticks; the end of that frame in seconds
+        self._last, self._time, self._length = -math.inf, None, 1 / frame_rate  # of the last frame: ticks, seconds
         # One tick divides 1 / frame_rate, and the source's own ticks as often as frames are put in between.
         ticks = like.time_base.denominator * max(1, round(frame_rate / like.frame_rate)) if like else 90_000
         ticks = math.lcm(ticks, frame_rate.numerator)
         if ticks > 10_000_000:  # containers have 32 bits
             ticks = frame_rate.numerator * max(1, 1_000_000 // frame_rate.numerator)
-        self._tick = 1 / frame_rate if self._format == "avi" else Fraction(1, ticks)
-        path.parent.mkdir(parents=True, exist_ok=True)
+        self._tick = 1 / frame_rate if self._kind.format == "avi" else Fraction(1, ticks)
+        self._lead = round(self._tracks.lead / self._tick) if self._tracks else 0  # ticks before the first frame
+        with self._named():
+            path.parent.mkdir(parents=True, exist_ok=True)
 
     def _start(self, height: int, width: int) -> None:
-        container = av.open(f"file:{self.part}", "w", format=self._format)
-        stream = container.add_stream(self._codec, rate=self.frame_rate, options=self._options)
+        self.part = _unused(self.path)
+        container = av.open(f"file:{self.part}", "w", format=self._kind.format)
+        stream = container.add_stream(self._kind.codec, rate=self.frame_rate, options=self._options)
         stream.width, stream.height = width, height
-        stream.pix_fmt = "yuv444p" if self._codec == "libx264" and (width % 2 or height % 2) else "yuv420p"
+        stream.pix_fmt = "yuv444p" if self._kind.codec == "libx264" and (width % 2 or height % 2) else "yuv420p"
         stream.time_base = stream.codec_context.time_base = self._tick
         stream.codec_context.color_range = 1  # limited
         stream.codec_context.colorspace = self._like.matrix if self._like else usual_matrix(height, width)
@@ -132,24 +137,24 @@ class VideoWriter(_Writer):
         stream.codec_context.color_trc = self._like.transfer if self._like else UNKNOWN
         if self._like and self._like.aspect != 1:
             stream.codec_context.sample_aspect_ratio = self._like.aspect
-        if self._sound:
-            self._sound.connect(container)
+        if self._like:
+            container.metadata.update(texts(self._like.metadata))
+        if self._tracks:
+            self._tracks.connect(container, stream)
         container.start_encoding()
         self._container, self._stream = container, stream
 
     def _encode(self, image, index, time):
-        if self._container is None:
-            try:
+        with self._named():
+            if self._container is None:
                 self._start(*image.shape[:2])
-            except (ValueError, av.error.FFmpegError) as error:
-                if not self._sound or isinstance(error, OSError):  # a full disk has nothing to do with the sound
-                    raise
-                log.warning("%s cannot hold the input's sound, which is left out: .mkv holds any sound", self.path)
-                self._sound = None
-                self._start(*image.shape[:2])
-        time = index / self.frame_rate if time is None else time
-        self._last = max(round(time / self._tick), self._last + 1)
-        self._end = time + 1 / self.frame_rate
+            self._encode_frame(image, index / self.frame_rate if time is None else time)
+
+    def _encode_frame(self, image, time):
+        self._last = max(round(time / self._tick) + self._lead, self._last + 1)
+        if self._time is not None and 0 < time - self._time < STILL / self.frame_rate:
+            self._length = time - self._time  # a frame lasts as long as the one before it, unless that was a still
+        self._time = time
         context = self._stream.codec_context
         frame = self._converter.reformat(
             av.VideoFrame.from_ndarray(image, format="rgb24"),
@@ -160,51 +165,48 @@ class VideoWriter(_Writer):
         )
         frame.pts, frame.time_base = self._last, self._tick
         self._mux(frame)
-        if self._sound:
-            self._container.mux(self._sound.until(time))
+        if self._tracks:
+            self._container.mux(self._tracks.until(time))
 
     def _mux(self, frame):
         for packet in self._stream.encode(frame):
-            packet.duration = round(1 / self.frame_rate / self._tick)  # the last one's counts for the file's frame rate
+            packet.duration = round(self._length / self._tick)  # the last one's counts for the length of the file
             self._container.mux(packet)
 
     def _finish(self, complete):
         if self._container is None:
             return  # not one frame: no file
+        with self._named():
+            try:
+                self._mux(None)  # what the encoder still holds
+                if self._tracks:
+                    self._container.mux(self._tracks.until(math.inf if complete else self._time + self._length))
+                    self._container.mux(self._tracks.rest())
+            finally:
+                self._container.close()
+            with open(self.part, "rb") as file:
+                os.fsync(file.fileno())
+            if self.path.exists() and not (complete and self._overwrite):
+                log.warning("%s stays as it was; what was made of the new one is %s", self.path, self.part)
+            else:
+                os.replace(self.part, self.path)
+
+    @contextmanager
+    def _named(self):
+        """Errors of the disk and of FFmpeg name the file."""
         try:
-            self._mux(None)  # what the encoder still holds
-            if self._sound:
-                self._container.mux(self._sound.until(math.inf if complete else self._end))
-        finally:
-            self._container.close()
-        os.replace(self.part, self.path)
+            yield
+        except (OSError, av.error.FFmpegError) as error:
+            done = f"; what was made of it is {self.part}" if self._container else ""
+            raise OSError(f"{self.path}: could not be written ({error.strerror or error}){done}") from error
 
 
-class _Sound:
-    """The sound packets of a file, in order, stored as they are."""
-
-    def __init__(self, path: str | os.PathLike):
-        self._source = open_input(path)
-        pictures = picture_streams(self._source)
-        self._start = (pictures[0].start_time or 0) * pictures[0].time_base if pictures else 0
-        self._packets = iter(self._source.demux(self._source.streams.audio) if self._source.streams.audio else ())
-        self._next = next(self._packets, None)
-
-    def connect(self, container) -> None:
-        self._streams = {s.index: container.add_stream_from_template(s) for s in self._source.streams.audio}
-
-    def until(self, time: Fraction | float) -> Iterator[av.Packet]:
-        """The packets not given before that start up to `time`, in seconds after the first frame."""
-        while (packet := self._next) is not None:
-            if packet.dts is not None:  # else it is the mark of the end
-                if packet.dts * packet.time_base - self._start > time:
-                    return
-                shift = round(self._start / packet.time_base)
-                packet.dts -= shift
-                packet.pts = packet.dts if packet.pts is None else packet.pts - shift
-                packet.stream = self._streams[packet.stream.index]
-                yield packet
-            self._next = next(self._packets, None)
+def _unused(path: Path) -> Path:
+    """A new, empty file beside `path`, such as clip.part.mp4, whose name nobody had."""
+    for number in count(1):
+        part = path.with_name(f"{path.stem[:60]}.part{number if number > 1 else ''}{path.suffix}")  # names have limits
+        with suppress(FileExistsError), open(part, "xb"):
+            return part
 
 
 def open_writer(
@@ -220,7 +222,8 @@ def open_writer(
     """Open a clip for writing; use it in a `with` block and call its `write(image, time=None)`.
 
     A video is written as NAME.part.mp4 and renamed at the end of the `with` block, which Ctrl-C and exceptions reach
-    too: the file is playable and holds what was done. (After kill -9, a .part.mkv is playable and a .part.mp4 is not.)
+    too: the file is playable and holds what was done; an earlier file stays, and the part is named. (After kill -9, a
+    .part.mkv is playable and a .part.mp4 is not.) A name that somebody else's file has is never taken.
     H.264 in limited-range yuv420p, which cannot hold odd sizes: these become yuv444p, exact in size but refused by some
     players. WebM is VP9. Matroska and WebM round times to milliseconds, AVI to whole frames.
 
@@ -229,8 +232,8 @@ def open_writer(
         frame_rate: in Hz, exact as Fraction or "24000/1001"; videos need it.
         like: the reader that the frames come from: its colour tags, pixel shape and time base are taken over, and it is
             guarded against being overwritten.
-        audio_from: video or sound file whose sound packets are copied untouched, in their place relative to the first
-            frame. Where the container does not take them they are left out with a warning.
+        audio_from: video or sound file whose sound, subtitles, fonts and chapters are copied, in their place relative
+            to the first frame. Sound that the container does not take is encoded anew; what is left out is told.
         names: of the frames in a folder, such as `reader.names`; else 00000000.png and so on.
         crf: x264's constant rate factor, 0 (largest) to 51; at 16 the eye sees no loss.
         overwrite: replace an existing file, or write into a folder that is not empty (other files in it stay).
@@ -255,4 +258,4 @@ def open_writer(
     if frame_rate is None or Fraction(frame_rate) <= 0:
         raise ValueError(f"frame rate {frame_rate} for {path}: expected a positive number (--fps 24000/1001)")
     frame_rate = Fraction(frame_rate).limit_denominator(1001 if isinstance(frame_rate, float) else 100_000)
-    return VideoWriter(path, frame_rate, like if isinstance(like, VideoReader) else None, audio_from, crf)
+    return VideoWriter(path, frame_rate, like if isinstance(like, VideoReader) else None, audio_from, crf, overwrite)

@@ -1,0 +1,173 @@
+"""What else is in a video file: sound, subtitles, fonts, chapters and titles, taken over into the result."""
+
+import io
+import logging
+import os
+from collections.abc import Iterator
+from fractions import Fraction
+
+import av
+from av.stream import Disposition
+
+from common.media.containers import CONTAINERS, Kind, main_picture, open_input
+from common.media.packet_times import NEAR, packets
+
+log = logging.getLogger(__name__)
+
+# Of a file's or track's metadata: what is not true of a copy.
+UNTRUE = ("encoder", "major_brand", "minor_version", "compatible_brands", "duration", "timecode", "rotate")
+UNTRUE += ("bps", "number_of_", "_statistics_")
+
+
+def texts(metadata: dict[str, str]) -> dict[str, str]:
+    """Title, language and the like: the metadata that a copy keeps."""
+    return {key: text for key, text in metadata.items() if not key.lower().startswith(UNTRUE)}
+
+
+def takes(kind: Kind, stream) -> bool:
+    """Whether a container takes a copy of a sound or subtitle stream: it is tried, in memory."""
+    try:
+        with av.open(io.BytesIO(), "w", format=kind.format) as trial:
+            trial.add_stream_from_template(stream)
+            trial.start_encoding()
+    except (ValueError, av.error.FFmpegError):
+        return False
+    return True
+
+
+class Tracks:
+    """The tracks of a file beside its picture: copied as they are, or, sound, encoded where no copy is taken.
+
+    `lead` is by how much sound begins before the first frame, in seconds: by so much the frames come later in a result
+    that loses none of it. What the result cannot hold is told in one line.
+
+    Args:
+        path: of the file, a video or sound.
+        start: of its first frame, in seconds by the file's clock.
+        kind: of the container to write.
+    """
+
+    def __init__(self, path: str | os.PathLike, start: Fraction, kind: Kind):
+        self._path, self._start, self._kind = path, start, kind
+        self._source = open_input(path)
+        self._picture = main_picture(self._source)
+        others = [s for s in self._source.streams if not self._picture or s.index != self._picture.index]
+        self._copied = [s for s in others if s.type in ("audio", "subtitle") and takes(kind, s)]
+        refused = [s for s in others if s not in self._copied]
+        self._encoded = [s for s in refused if s.type == "audio" and s.codec_context is not None]
+        self._fonts = [s for s in refused if s.type == "attachment" and kind.format == "matroska"]
+        self._tell([s for s in refused if s not in self._encoded and s not in self._fonts])
+        sounds = [s for s in (*self._copied, *self._encoded) if s.type == "audio" and s.start_time is not None]
+        first = min((s.start_time * s.time_base for s in sounds), default=start)
+        self.lead = Fraction(0) if kind.format == "avi" else max(start - first, Fraction(0))
+        self._outputs, self._latest = {}, {}  # by the index in the source: the stream, the time of its last packet
+        self._packets = packets(self._source, self._picture)
+        self._next = next(self._packets, None)
+
+    def _tell(self, lost: list) -> None:
+        chapters = self._source.chapters()
+        for stream in self._encoded:
+            log.warning("%s: its sound in %s is encoded anew, as %s", self._path, _codec(stream), self._kind.sound)
+        # MP4 keeps the names of chapters in a track of its own
+        what = [_described(stream) for stream in lost if not (stream.type == "data" and chapters)]
+        if chapters and self._kind.format == "avi":
+            what.append("chapters (an .mkv takes them)")
+        if what:
+            log.warning("%s: not taken over: %s", self._path, ", ".join(what))
+
+    def connect(self, container, picture) -> None:
+        """Add the tracks to a container that is not yet started, and their texts; those of the picture to `picture`."""
+        for stream in self._source.streams:  # their order stays
+            if stream in self._copied:
+                output = container.add_stream_from_template(stream)
+            elif stream in self._encoded:
+                output = _Encoder(container, stream, self._kind.sound)
+            else:
+                continue
+            self._outputs[stream.index] = output
+            stored = output.stream if isinstance(output, _Encoder) else output
+            stored.metadata.update(texts(stream.metadata))
+            stored.disposition = stream.disposition
+        for font in self._fonts:
+            container.add_attachment(font.name or "font", font.mimetype or "application/octet-stream", font.data)
+        if self._picture:
+            picture.metadata.update(texts(self._picture.metadata))
+        container.set_chapters([self._moved_chapter(chapter) for chapter in self._source.chapters()])
+
+    def _moved_chapter(self, chapter: dict) -> dict:
+        shift = round((self.lead - self._start) / chapter["time_base"])
+        return {**chapter, **{end: max(chapter[end] + shift, 0) for end in ("start", "end")}}
+
+    def until(self, time: Fraction | float) -> Iterator[av.Packet]:
+        """The packets not given before that start up to `time`, in seconds after the first frame."""
+        while (packet := self._next) is not None and self._seconds(packet) <= time:
+            yield from self._moved(packet)
+            self._next = next(self._packets, None)
+
+    def rest(self) -> Iterator[av.Packet]:
+        """What the encoders still hold; ask for it at the end."""
+        for output in self._outputs.values():
+            if isinstance(output, _Encoder):
+                yield from output.stream.encode(None)
+
+    def _seconds(self, packet: av.Packet) -> Fraction:
+        """When it starts, after the first frame; what has no time goes with what comes next."""
+        ticks = packet.pts if packet.dts is None else packet.dts
+        return Fraction(-1) if ticks is None else ticks * packet.time_base - self._start
+
+    def _moved(self, packet: av.Packet) -> Iterator[av.Packet]:
+        index = packet.stream.index
+        output = self._outputs.get(index)
+        if output is None or not packet.size or (packet.pts is None and packet.dts is None):
+            return
+        if self._kind.format == "avi" and self._seconds(packet) + (packet.duration or 0) * packet.time_base / 2 < 0:
+            return  # an AVI begins with all its tracks at once
+        if isinstance(output, _Encoder):
+            yield from output.encode(packet, self.lead - self._start)
+            return
+        shift = round((self.lead - self._start) / packet.time_base)
+        pts = (packet.dts if packet.pts is None else packet.pts) + shift
+        dts = pts if packet.dts is None else packet.dts + shift
+        if packet.stream.type == "subtitle":
+            pts = dts = max(pts, 0)
+        packet.dts = self._latest[index] = max(dts, self._latest.get(index, dts - 1) + 1)
+        packet.pts = max(pts, packet.dts)
+        packet.stream = output
+        yield packet
+
+
+class _Encoder:
+    """Sound that is encoded anew."""
+
+    def __init__(self, container, source, name: str):
+        context = source.codec_context
+        rate = 48000 if name == "libopus" else context.sample_rate
+        self.stream = container.add_stream(name, rate=rate, layout=context.layout, bit_rate=96_000 * context.channels)
+        self._position = None  # of the next sample
+
+    def encode(self, packet: av.Packet, shift: Fraction) -> Iterator[av.Packet]:
+        """The packets that are ready; `shift` is what is added to its time, in seconds."""
+        for frame in packet.decode():
+            place = round((frame.pts * frame.time_base + shift) * frame.sample_rate)
+            if self._position is None or abs(place - self._position) > NEAR * frame.sample_rate:
+                self._position = place  # the first, or one after a gap
+            frame.pts, frame.time_base = self._position, Fraction(1, frame.sample_rate)
+            self._position += frame.samples
+            yield from self.stream.encode(frame)
+
+
+def _codec(stream) -> str:
+    return stream.codec_context.codec.canonical_name
+
+
+def _described(stream) -> str:
+    """A track, and the containers that would take it."""
+    if stream.type == "video":
+        return "the cover picture" if stream.disposition & Disposition.attached_pic else "another picture"
+    if stream.type == "attachment":
+        return f"{stream.name or 'an attachment'} (an .mkv takes it)"
+    if stream.type not in ("audio", "subtitle") or stream.codec_context is None:
+        return f"track {stream.index} ({stream.type}, of a kind that FFmpeg does not know)"
+    holders = [suffix for suffix, kind in CONTAINERS.items() if takes(kind, stream)]
+    remedy = f" ({' '.join(holders)} would hold them)" if holders else ""
+    return f"{'sound' if stream.type == 'audio' else 'subtitles'} in {_codec(stream)}{remedy}"
