@@ -2,6 +2,7 @@
 
 import argparse
 import difflib
+import io
 import os
 import re
 import sys
@@ -39,6 +40,14 @@ class Parser(argparse.ArgumentParser):
         raise UsageError(message)
 
 
+def rate(text: str) -> Fraction:
+    """A frame rate of the command line, exact."""
+    try:
+        return Fraction(text)
+    except (ValueError, ZeroDivisionError):
+        raise argparse.ArgumentTypeError(f"{text!r}: expected a number, such as 60 or 60000/1001") from None
+
+
 def add_common_arguments(parser: argparse.ArgumentParser) -> None:
     """The flags that every paper's run.py takes, beside the paper's own."""
     keep = argparse.SUPPRESS  # absent unless given, so that a preset is overridden only on purpose
@@ -51,7 +60,7 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--seed", dest="manual_seed", type=int, default=keep, help="of every random draw")
     group.add_argument("--input", help="a video file, a folder of frames or a quoted glob: run the model on it")
     group.add_argument("--output", help="video file or folder to write")
-    group.add_argument("--fps", type=Fraction, help="of the video written, such as 60 or 60000/1001")
+    group.add_argument("--fps", type=rate, help="of the video written, such as 60 or 60000/1001")
     group.add_argument("--overwrite", action="store_true", help="replace an --output that is there")
     group.add_argument("--tile", type=int, help="side of the tiles in pixels, for frames too large for memory")
     group.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE", help="override a preset's field")
@@ -129,6 +138,8 @@ def run(main: Callable[[list[str]], int | None], argv: list[str] | None = None) 
     `--debug` shows the traceback. Errors that are ours to mend (a bug) always show it.
     """
     argv = sys.argv[1:] if argv is None else argv
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # names that a terminal cannot show do not end a run
     try:
         return main(argv) or 0
     except (UsageError, ValueError, OSError, ArithmeticError) as error:

@@ -4,6 +4,7 @@ import signal
 import sys
 from collections.abc import Iterable
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
@@ -67,6 +68,9 @@ def write(
         total: how many there will be, about.
         names: of the frames in a folder.
         sound: whether the input's sound still fits.
+
+    Raises:
+        ValueError: the input is cut off, and --output was there: it stays, and the part lies beside it.
     """
     writer = open_writer(
         options.output,
@@ -80,4 +84,6 @@ def write(
         for image, time in results:
             writer.write(image, time)
             bar.update()
+        if reader.is_cut_off and Path(options.output).is_file():  # a whole result is not given up for a part
+            raise ValueError(f"{options.input}: {reader.damage}")
     return writer.count

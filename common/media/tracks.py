@@ -87,11 +87,14 @@ class Tracks:
             self._outputs[stream.index] = output
             stored = output.stream if isinstance(output, _Encoder) else output
             stored.metadata.update(texts(stream.metadata))
+            if name := stream.metadata.get("name"):  # as MP4 calls the title of a track
+                stored.metadata.setdefault("title", name)
             stored.disposition = stream.disposition
         for font in self._fonts:
             container.add_attachment(font.name or "font", font.mimetype or "application/octet-stream", font.data)
         if self._picture:
             picture.metadata.update(texts(self._picture.metadata))
+            picture.disposition = self._picture.disposition
         container.set_chapters([self._moved_chapter(chapter) for chapter in self._source.chapters()])
 
     def _moved_chapter(self, chapter: dict) -> dict:

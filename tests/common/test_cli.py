@@ -1,5 +1,8 @@
 """The command line of all papers: strict flags, values that no paper takes, errors in one line."""
 
+import io
+import sys
+
 import pytest
 import torch
 
@@ -36,6 +39,12 @@ def test_flags_are_strict(parser, given, message):
     with pytest.raises(UsageError) as caught:
         parser.parse_args(given.split())
     assert str(caught.value).startswith(message)
+
+
+@pytest.mark.parametrize("fps", ["1/0", "fast", "nan", "1/2/3", ""])
+def test_a_frame_rate_that_is_none(parser, fps):
+    with pytest.raises(UsageError, match=f"--fps: '{fps}': expected a number, such as 60 or 60000/1001"):
+        parser.parse_args(["--input", "x", "--fps", fps])
 
 
 def test_a_flag_that_is_not_given_overrides_nothing(parser):
@@ -104,6 +113,14 @@ def test_an_expected_error_is_one_line_and_a_code(capsys, error, code):
     told = capsys.readouterr().err
     assert told.startswith("Traceback")
     assert told.endswith("error: two lines\n")
+
+
+def test_a_name_that_the_terminal_cannot_show_ends_no_run(monkeypatch):
+    shown = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(shown, encoding="cp1252"))
+    assert cli.run(lambda argv: print("-> 出力.mp4"), []) == 0
+    sys.stdout.flush()
+    assert shown.getvalue().startswith(rb"-> \u51fa\u529b.mp4")
 
 
 def test_a_bug_shows_itself():
