@@ -24,11 +24,11 @@ def texts(metadata: dict[str, str]) -> dict[str, str]:
     return {key: text for key, text in metadata.items() if not key.lower().startswith(UNTRUE)}
 
 
-def takes(kind: Kind, stream) -> bool:
-    """Whether a container takes a copy of a sound or subtitle stream: it is tried, in memory."""
+def takes(kind: Kind, stream, *, encoded: bool = False) -> bool:
+    """Whether a container takes a copy of a sound or subtitle stream, or its sound `encoded`: it is tried in memory."""
     try:
         with av.open(io.BytesIO(), "w", format=kind.format) as trial:
-            trial.add_stream_from_template(stream)
+            _Encoder(trial, stream, kind.sound) if encoded else trial.add_stream_from_template(stream)
             trial.start_encoding()
     except (ValueError, av.error.FFmpegError):
         return False
@@ -54,7 +54,8 @@ class Tracks:
         others = [s for s in self._source.streams if not self._picture or s.index != self._picture.index]
         self._copied = [s for s in others if s.type in ("audio", "subtitle") and takes(kind, s)]
         refused = [s for s in others if s not in self._copied]
-        self._encoded = [s for s in refused if s.type == "audio" and s.codec_context is not None]
+        sound = [s for s in refused if s.type == "audio" and s.codec_context is not None]
+        self._encoded = [s for s in sound if takes(kind, s, encoded=True)]
         self._fonts = [s for s in refused if s.type == "attachment" and kind.format == "matroska"]
         self._tell([s for s in refused if s not in self._encoded and s not in self._fonts])
         sounds = [s for s in (*self._copied, *self._encoded) if s.type == "audio" and s.start_time is not None]
@@ -143,9 +144,11 @@ class _Encoder:
     """Sound that is encoded anew."""
 
     def __init__(self, container, source, name: str):
-        context = source.codec_context
-        rate = 48000 if name == "libopus" else context.sample_rate
-        self.stream = container.add_stream(name, rate=rate, layout=context.layout, bit_rate=96_000 * context.channels)
+        context, rates = source.codec_context, av.Codec(name, "w").audio_rates
+        rate = context.sample_rate if rates is None or context.sample_rate in rates else 48000
+        # An old file may tell a number only, which no encoder takes.
+        layout = {"1 channels": "mono", "2 channels": "stereo"}.get(context.layout.name, context.layout)
+        self.stream = container.add_stream(name, rate=rate, layout=layout, bit_rate=96_000 * context.channels)
         self._position = None  # of the next sample
 
     def encode(self, packet: av.Packet, shift: Fraction) -> Iterator[av.Packet]:

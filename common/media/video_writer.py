@@ -114,6 +114,7 @@ class VideoWriter(_Writer):
         self._converter = VideoReformatter()
         self._container = None  # opened by the first frame, which tells the size
         self._last, self._time, self._length = -math.inf, None, 1 / frame_rate  # of the last frame: ticks, seconds
+        self._first = None  # packet: its ticks of decoding and of showing
         # One tick divides 1 / frame_rate, and the source's own ticks as often as frames are put in between.
         ticks = like.time_base.denominator * max(1, round(frame_rate / like.frame_rate)) if like else 90_000
         ticks = math.lcm(ticks, frame_rate.numerator)
@@ -169,9 +170,14 @@ class VideoWriter(_Writer):
             self._container.mux(self._tracks.until(time))
 
     def _mux(self, frame):
-        for packet in self._stream.encode(frame):
-            packet.duration = round(self._length / self._tick)  # the last one's counts for the length of the file
-            self._container.mux(packet)
+        packets = self._stream.encode(frame)
+        for packet in packets:
+            self._first = self._first or (packet.dts, packet.pts)
+            packet.duration = round(self._length / self._tick)
+        if packets and frame is None:  # MP4 ends after the last one, in the order of decoding
+            dts, pts = self._first
+            packets[-1].duration += (self._last - pts) - (packets[-1].dts - dts)
+        self._container.mux(packets)
 
     def _finish(self, complete):
         if self._container is None:

@@ -56,7 +56,7 @@ def write_with_sound(path, seconds=2.0, rate=25, codec="aac", video_start=0, aud
     with av.open(str(path), "w") as container:
         video = container.add_stream("libx264", rate=rate, options={"crf": "30", "preset": "ultrafast"})
         video.width, video.height = 64, 48
-        audio = container.add_stream(codec, rate=48000)
+        audio = container.add_stream(codec, rate=48000, bit_rate=128_000)
         for index in range(round(seconds * rate)):
             frame = av.VideoFrame.from_ndarray(np.full((48, 64, 3), 5 * index % 256, np.uint8), format="rgb24")
             frame.pts, frame.time_base = index + video_start * rate, Fraction(1, rate)

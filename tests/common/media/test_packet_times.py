@@ -105,7 +105,7 @@ def test_sound_hidden_by_an_edit_list_is_left_out_and_priming_is_not():
 def test_pictures_hidden_by_an_edit_list_are_not_missed(tmp_path, caplog):
     path = write_with_sound(tmp_path / "in.mp4")
     data = bytearray(path.read_bytes())
-    at = data.index(b"elst") + 4  # of the picture, the first track: version, entries, then length and start of the first
+    at = data.index(b"elst") + 4  # of the picture, the first track: version, entries, length and start of the first
     length, start = (int.from_bytes(data[at + place : at + place + 4]) for place in (8, 12))
     with open_input(path) as container:
         tick = container.streams.video[0].time_base
