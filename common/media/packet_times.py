@@ -28,7 +28,7 @@ class Clock:
     """What has to be added to the times of packets, in seconds, so that they run on where the file's clock jumps.
 
     Between two jumps lies a stretch. The stream that comes to a new one first tells by how much it is moved, so that
-    its own packets follow each other; the other streams take the same.
+    its own packets follow each other; the other streams take the same. `latest` is the end of all packets so far.
     """
 
     def __init__(self, container):
@@ -36,19 +36,21 @@ class Clock:
         self._shifts = [Fraction(0)]  # one a stretch
         self._stretch: dict[int, int] = {}  # where each stream is
         self._last: dict[int, tuple[Fraction, Fraction]] = {}  # start and end of its latest packet, seconds
+        self.latest = Fraction(0)
 
     @property
     def jumped(self) -> bool:
         """Whether the clock has jumped so far."""
         return len(self._shifts) > 1
 
-    @property
-    def latest(self) -> Fraction:
-        """When the packets so far end, of all streams."""
-        return max((end for _, end in self._last.values()), default=Fraction(0))
-
     def shift(self, packet: av.Packet) -> Fraction:
         """Seconds to add to the times of a packet; call it for all packets in their order."""
+        shift = self._shift_by_decoding(packet)
+        if packet.pts is not None:
+            self.latest = max(self.latest, (packet.pts + (packet.duration or 0)) * packet.time_base + shift)
+        return shift
+
+    def _shift_by_decoding(self, packet: av.Packet) -> Fraction:
         index = packet.stream.index  # `packet.stream_index` is wrong for the last, empty one
         if packet.stream.type == "subtitle" or packet.dts is None:  # too rare to tell
             return self._shifts[self._stretch.get(index, -1)]

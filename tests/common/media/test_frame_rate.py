@@ -6,6 +6,7 @@ import weakref
 from fractions import Fraction
 from itertools import pairwise
 
+import av
 import cv2
 import numpy as np
 import pytest
@@ -186,6 +187,22 @@ def test_a_cut_is_not_blended(tmp_path, interpolate, capsys):
     assert interpolate("in", "blended", "--multi", "4", "--scene", "1") == 0
     assert "not blended" not in capsys.readouterr().out
     assert not np.array_equal(read_folder(tmp_path / "blended")[10], frames[2])
+
+
+@pytest.mark.parametrize("ticks", [[0, 1, 2, 302, 303, 304], [0, 100, 101, 102, 103], [0, 2, 4, 6, 90, 92]])
+def test_a_long_still_is_held_and_not_blended(tmp_path, interpolate, ticks):
+    frames = [np.full((32, 48, 3), 40 * number, np.uint8) for number in range(len(ticks))]
+    times = [Fraction(tick, 30) for tick in ticks]
+    write_video(tmp_path / "in.mp4", frames, times, frame_rate=30)
+    assert interpolate("in.mp4", "out.mp4", "--multi", "2") == 0
+    assert interpolate("in.mp4", "out", "--multi", "2") == 0
+    usual = min(b - a for a, b in pairwise(times))
+    levels = [round(float(frame.mean()) / 20) for frame in read_folder(tmp_path / "out")]
+    middles = [2 * n + (b - a == usual) for n, (a, b) in enumerate(pairwise(times))]
+    assert levels[1::2] == middles
+    assert levels[::2] == [2 * n for n in range(len(ticks))]
+    with av.open(str(tmp_path / "out.mp4")) as container:
+        assert Fraction(container.duration, av.time_base) == pytest.approx(times[-1] + usual / 2, abs=1e-3)
 
 
 # What goes wrong

@@ -11,6 +11,7 @@ from common.cli import UsageError
 from common.media import own_video
 from common.media.image import read_image, write_image
 from common.media.video_reader import open_clip
+from tests.helpers.clips import moving, write_video
 
 
 @pytest.fixture
@@ -51,6 +52,22 @@ def test_a_video_of_images_has_the_rate_asked_for(options, tmp_path):
     options.input = options.output
     with pytest.raises(UsageError, match="keeps its own frame rate; --fps goes with images"):
         own_video.check_rate(options, own_video.open_input(options))
+
+
+def test_a_cut_off_input_takes_no_place_of_an_earlier_result(options, tmp_path, caplog):
+    whole = write_video(tmp_path / "whole.mkv", moving(60), crf=4).read_bytes()
+    (tmp_path / "cut.mkv").write_bytes(whole[: len(whole) * 2 // 3])
+    options.input, options.output = str(tmp_path / "cut.mkv"), str(tmp_path / "out.mkv")
+    reader = own_video.open_input(options)
+    own_video.write_output(brighter(reader), reader, options)  # nothing was there
+    (tmp_path / "out.mkv").write_bytes(b"whole")
+    options.overwrite = True
+    reader = own_video.open_input(options)
+    with pytest.raises(ValueError, match=r"cut\.mkv: it ends after \d+ frames, and is longer by what it tells"):
+        own_video.write_output(brighter(reader), reader, options)
+    assert (tmp_path / "out.mkv").read_bytes() == b"whole"
+    assert 10 < len(list(open_clip(tmp_path / "out.part.mkv"))) < 60
+    assert "out.mkv stays as it was; what was made of the new one is" in caplog.text
 
 
 def test_sigterm_ends_like_ctrl_c(options):

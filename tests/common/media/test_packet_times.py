@@ -18,7 +18,7 @@ EVEN = [Fraction(n, 25) for n in range(50)]
 def ticking(index, ticks, length=4, kind="video"):
     """A packet of a stream whose ticks are hundredths of a second."""
     stream = SimpleNamespace(index=index, type=kind)
-    return SimpleNamespace(stream=stream, dts=ticks, duration=length, time_base=Fraction(1, 100))
+    return SimpleNamespace(stream=stream, dts=ticks, pts=ticks, duration=length, time_base=Fraction(1, 100))
 
 
 def clock(flags=CLOCK_MAY_JUMP):
