@@ -58,15 +58,24 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--amp", default=keep, choices=("off", "bf16", "fp16"), help="automatic mixed precision")
     group.add_argument("--compile", default=keep, action="store_true", help="torch.compile the network")
     group.add_argument("--seed", dest="manual_seed", type=int, default=keep, help="of every random draw")
-    group.add_argument("--input", help="a video file, a folder of frames or a quoted glob: run the model on it")
-    group.add_argument("--output", help="video file or folder to write")
-    group.add_argument("--fps", type=rate, help="of the video written, such as 60 or 60000/1001")
-    group.add_argument("--overwrite", action="store_true", help="replace an --output that is there")
+    add_video_arguments(group)
     group.add_argument("--tile", type=int, help="side of the tiles in pixels, for frames too large for memory")
     group.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE", help="override a preset's field")
     group.add_argument("--debug", action="store_true", help="show the traceback of an error")
     # Launchers append these; the environment tells the rank.
     group.add_argument("--local_rank", "--local-rank", type=int, help=argparse.SUPPRESS)
+
+
+def add_video_arguments(group) -> None:
+    """The flags of a user's own video; see common/media/README.md."""
+    group.add_argument("--input", help="a video file, a folder of frames or a quoted glob: run the model on it")
+    group.add_argument("--output", help="video file or folder to write")
+    group.add_argument("--fps", type=rate, help="of the video written, such as 60 or 60000/1001")
+    group.add_argument("--overwrite", action="store_true", help="replace an --output that is there")
+    group.add_argument("--codec", help="of the video written: h264, h265, av1, vp9, ffv1 (lossless) or prores")
+    group.add_argument("--crf", type=int, help="its rate factor: 0 is best and largest; 16 with h264")
+    group.add_argument("--preset", help="its speed, as its encoder calls it, such as slow")
+    group.add_argument("--pix_fmt", help="its pixel format, as FFmpeg calls it, such as yuv444p10le")
 
 
 def add_run_arguments(parser: argparse.ArgumentParser, place: str) -> None:
@@ -117,6 +126,9 @@ def check_run_options(options: argparse.Namespace, baselines: Sequence[str] = ("
         raise UsageError("--fps goes with --input")
     if options.fps is not None and options.fps <= 0:
         raise UsageError(f"--fps {options.fps}: expected a positive number, such as 60 or 60000/1001")
+    for name in ("codec", "crf", "preset", "pix_fmt"):
+        if getattr(options, name) is not None and not options.input:
+            raise UsageError(f"--{name} goes with --input")
     if options.tile is not None and options.tile < 1:
         raise UsageError(f"--tile {options.tile}: expected a side in pixels")
     if options.resume not in (None, "auto") and not options.resume.isdigit():

@@ -11,22 +11,19 @@ from av.video.reformatter import Interpolation as Sws
 
 
 class Kind(NamedTuple):
-    """A kind of video file: FFmpeg's name of the container, encoder of the picture, its options, encoder of sound."""
+    """A kind of video file: FFmpeg's name of the container, the usual codec, FFmpeg's encoder of sound."""
 
     format: str
-    codec: str
-    options: dict[str, str]
+    codec: str  # a key of `encoders.ENCODERS`
     sound: str  # for sound that the container does not take as it is
 
 
-# AVI has no field for the time of a frame: no reordered frames there. Preset: 1.5 times as fast as x264's default at
-# the same size, for 0.35 dB at crf 16.
 CONTAINERS = {
-    ".mp4": Kind("mp4", "libx264", {"preset": "faster"}, "aac"),
-    ".mov": Kind("mov", "libx264", {"preset": "faster"}, "aac"),
-    ".mkv": Kind("matroska", "libx264", {"preset": "faster"}, "flac"),
-    ".avi": Kind("avi", "libx264", {"preset": "faster", "bf": "0"}, "pcm_s16le"),
-    ".webm": Kind("webm", "libvpx-vp9", {"b": "0", "cpu-used": "4", "row-mt": "1"}, "libopus"),
+    ".mp4": Kind("mp4", "h264", "aac"),
+    ".mov": Kind("mov", "h264", "aac"),
+    ".mkv": Kind("matroska", "h264", "flac"),
+    ".avi": Kind("avi", "h264", "pcm_s16le"),
+    ".webm": Kind("webm", "vp9", "libopus"),
 }
 STILL = 8  # times the usual gap between two frames: a longer one is a still, not motion
 QUEUE = 4  # frames between the two threads

@@ -63,7 +63,7 @@ def write(
     Args:
         results: frames with their times.
         reader: of the input, whose sound and colour tags are kept.
-        options: of the command line: input, output and overwrite are read.
+        options: of the command line: those of `cli.add_video_arguments` are read.
         rate: frame rate of a video.
         total: how many there will be, about.
         names: of the frames in a folder.
@@ -78,6 +78,10 @@ def write(
         like=reader,
         audio_from=options.input if reader.frame_rate and sound else None,
         names=names,
+        codec=options.codec,
+        crf=options.crf,
+        preset=options.preset,
+        pix_fmt=options.pix_fmt,
         overwrite=options.overwrite,
     )
     with writer, tqdm(total=total, unit="frame", disable=None, file=sys.stderr) as bar:

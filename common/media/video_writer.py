@@ -24,6 +24,7 @@ from common.media.containers import (
     check_size,
     usual_matrix,
 )
+from common.media.encoders import Encoding
 from common.media.image import write_image
 from common.media.tracks import Tracks, texts
 from common.media.video_reader import FolderReader, VideoReader, start_of
@@ -103,12 +104,13 @@ class FolderWriter(_Writer):
 class VideoWriter(_Writer):
     """A video file; see `open_writer`."""
 
-    def __init__(self, path: Path, frame_rate: Fraction, like, tracks_from, crf: int, overwrite: bool):
+    def __init__(self, path: Path, frame_rate: Fraction, like, tracks_from, encoding: Encoding, overwrite: bool):
         super().__init__(path)
         self.frame_rate = frame_rate
         self.part = None  # the file until it is whole
         self._kind = CONTAINERS[path.suffix.lower()]
-        self._options = {"crf": str(crf), **self._kind.options}
+        self._encoding = encoding
+        encoding.check(self._kind)
         self._like, self._overwrite = like, overwrite
         self._tracks = Tracks(tracks_from, start_of(tracks_from, like), self._kind) if tracks_from else None
         self._converter = VideoReformatter()
@@ -128,12 +130,12 @@ class VideoWriter(_Writer):
     def _start(self, height: int, width: int) -> None:
         self.part = _unused(self.path)
         container = av.open(f"file:{self.part}", "w", format=self._kind.format)
-        stream = container.add_stream(self._kind.codec, rate=self.frame_rate, options=self._options)
-        stream.width, stream.height = width, height
-        stream.pix_fmt = "yuv444p" if self._kind.codec == "libx264" and (width % 2 or height % 2) else "yuv420p"
+        stream = self._encoding.add_stream(container, self._kind, self.frame_rate, height, width)
         stream.time_base = stream.codec_context.time_base = self._tick
-        stream.codec_context.color_range = 1  # limited
-        stream.codec_context.colorspace = self._like.matrix if self._like else usual_matrix(height, width)
+        is_rgb = stream.codec_context.format.is_rgb
+        stream.codec_context.color_range = 2 if is_rgb else 1  # full, limited
+        matrix = self._like.matrix if self._like else usual_matrix(height, width)
+        stream.codec_context.colorspace = 0 if is_rgb else matrix
         stream.codec_context.color_primaries = self._like.primaries if self._like else UNKNOWN
         stream.codec_context.color_trc = self._like.transfer if self._like else UNKNOWN
         if self._like and self._like.aspect != 1:
@@ -160,7 +162,7 @@ class VideoWriter(_Writer):
         frame = self._converter.reformat(
             av.VideoFrame.from_ndarray(image, format="rgb24"),
             format=context.pix_fmt,
-            dst_colorspace=context.colorspace,
+            dst_colorspace=context.colorspace or None,
             dst_color_range=context.color_range,
             interpolation=FILTER,
         )
@@ -222,7 +224,10 @@ def open_writer(
     like: VideoReader | FolderReader | None = None,
     audio_from: str | os.PathLike | None = None,
     names: Sequence[str] | None = None,
-    crf: int = 16,
+    codec: str | None = None,
+    crf: int | None = None,
+    preset: str | None = None,
+    pix_fmt: str | None = None,
     overwrite: bool = False,
 ) -> VideoWriter | FolderWriter:
     """Open a clip for writing; use it in a `with` block and call its `write(image, time=None)`.
@@ -230,8 +235,8 @@ def open_writer(
     A video is written as NAME.part.mp4 and renamed at the end of the `with` block, which Ctrl-C and exceptions reach
     too: the file is playable and holds what was done; an earlier file stays, and the part is named. (After kill -9, a
     .part.mkv is playable and a .part.mp4 is not.) A name that somebody else's file has is never taken.
-    H.264 in limited-range yuv420p, which cannot hold odd sizes: these become yuv444p, exact in size but refused by some
-    players. WebM is VP9. Matroska and WebM round times to milliseconds, AVI to whole frames.
+    H.264 by default, in limited-range yuv420p, which cannot hold odd sizes: these become yuv444p, exact in size but
+    refused by some players. WebM is VP9. Matroska and WebM round times to milliseconds, AVI to whole frames.
 
     Args:
         path: .mp4 .mov .mkv .avi .webm, or a folder for PNG frames (no extension, or it exists, or it ends in a slash).
@@ -241,11 +246,15 @@ def open_writer(
         audio_from: video or sound file whose sound, subtitles, fonts and chapters are copied, in their place relative
             to the first frame. Sound that the container does not take is encoded anew; what is left out is told.
         names: of the frames in a folder, such as `reader.names`; else 00000000.png and so on.
-        crf: x264's constant rate factor, 0 (largest) to 51; at 16 the eye sees no loss.
+        codec: one of `ENCODERS`; ffv1 keeps every bit of the frames.
+        crf: the encoder's constant rate factor, 0 (largest) to 51 or 63; at x264's 16 the eye sees no loss.
+        preset: the encoder's name or number of a speed.
+        pix_fmt: FFmpeg's name of a pixel format, such as yuv444p10le.
         overwrite: replace an existing file, or write into a folder that is not empty (other files in it stay).
 
     Raises:
-        ValueError: the output exists, is the input or has an unknown extension; the frame rate is missing.
+        ValueError: the output exists, is the input or has an unknown extension; the frame rate is missing; the encoder
+            does not take what it is asked for.
     """
     ends_in_slash = os.fspath(path).endswith(("/", os.sep))
     path = Path(path)
@@ -254,14 +263,22 @@ def open_writer(
     if path.is_file() if folder else suffix not in CONTAINERS:
         raise ValueError(f"cannot write {path}: expected {WRITABLE}")
     files = getattr(like, "files", [])
+    blocker = next(folder for folder in path.absolute().parents if folder.exists())
+    if not blocker.is_dir():
+        raise ValueError(f"cannot write {path}: {blocker} is a file, expected a folder")
     inputs = {Path(file).resolve() for file in (audio_from, like and like.path, *files) if file}
     if path.resolve() in inputs | {file.resolve().parent for file in files}:
         raise ValueError(f"the output {path} is the input: expected another path for the output")
     if not overwrite and path.exists() and (path.is_file() or any(path.iterdir())):
         raise ValueError(f"{path} exists{' and is not empty' * folder}: give another output, or --overwrite")
+    encoding = Encoding(codec, crf, preset, pix_fmt)
     if folder:
+        if encoding != Encoding():
+            raise ValueError(f"{path} is a folder of PNG files: --codec, --crf, --preset and --pix_fmt go with a video")
         return FolderWriter(path, names)
     if frame_rate is None or Fraction(frame_rate) <= 0:
         raise ValueError(f"frame rate {frame_rate} for {path}: expected a positive number (--fps 24000/1001)")
     frame_rate = Fraction(frame_rate).limit_denominator(1001 if isinstance(frame_rate, float) else 100_000)
-    return VideoWriter(path, frame_rate, like if isinstance(like, VideoReader) else None, audio_from, crf, overwrite)
+    return VideoWriter(
+        path, frame_rate, like if isinstance(like, VideoReader) else None, audio_from, encoding, overwrite
+    )

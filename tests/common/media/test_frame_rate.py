@@ -38,12 +38,9 @@ def interpolate(tmp_path):
     """Blends files of `tmp_path` as the flags tell; returns the exit code."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--multi", type=int)
-    parser.add_argument("--fps", type=Fraction)
+    cli.add_video_arguments(parser)
     parser.add_argument("--slow", action="store_true")
-    parser.add_argument("--overwrite", action="store_true")
     parser.add_argument("--scene", type=float, default=0.5)
-    parser.add_argument("--input")
-    parser.add_argument("--output")
 
     def main(argv):
         options = parser.parse_args(argv)

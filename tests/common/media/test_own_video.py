@@ -7,6 +7,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
+from common import cli
 from common.cli import UsageError
 from common.media import own_video
 from common.media.image import read_image, write_image
@@ -18,7 +19,9 @@ from tests.helpers.clips import moving, write_video
 def options(tmp_path):
     for number in range(3):
         write_image(tmp_path / f"in/frame_{number}.png", np.full((8, 10, 3), 40 * number, np.uint8))
-    return argparse.Namespace(input=str(tmp_path / "in"), output=str(tmp_path / "out"), fps=None, overwrite=False)
+    parser = argparse.ArgumentParser()
+    cli.add_video_arguments(parser)
+    return parser.parse_args(["--input", str(tmp_path / "in"), "--output", str(tmp_path / "out")])
 
 
 @pytest.fixture(autouse=True)
