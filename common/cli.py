@@ -48,6 +48,13 @@ def rate(text: str) -> Fraction:
         raise argparse.ArgumentTypeError(f"{text!r}: expected a number, such as 60 or 60000/1001") from None
 
 
+def seconds(text: str) -> Fraction:
+    """A time of the command line, exact: seconds, m:ss or h:mm:ss, with decimals."""
+    if not re.fullmatch(r"(\d+:)?(\d+:)?\d+(\.\d+)?", text):
+        raise argparse.ArgumentTypeError(f"{text!r}: expected seconds, such as 90 or 1:30.5 or 0:01:30")
+    return sum(Fraction(part) * 60**power for power, part in enumerate(reversed(text.split(":"))))
+
+
 def add_common_arguments(parser: argparse.ArgumentParser) -> None:
     """The flags that every paper's run.py takes, beside the paper's own."""
     keep = argparse.SUPPRESS  # absent unless given, so that a preset is overridden only on purpose
@@ -68,10 +75,13 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
 
 def add_video_arguments(group) -> None:
     """The flags of a user's own video; see common/media/README.md."""
-    group.add_argument("--input", help="a video file, a folder of frames or a quoted glob: run the model on it")
-    group.add_argument("--output", help="video file or folder to write")
+    group.add_argument("--input", nargs="+", metavar="PATH",
+        help="a video file, a folder of frames or a quoted glob, or several: run the model on it")  # fmt: skip
+    group.add_argument("--output", help="video file or folder to write; of several inputs a folder")
     group.add_argument("--fps", type=rate, help="of the video written, such as 60 or 60000/1001")
     group.add_argument("--overwrite", action="store_true", help="replace an --output that is there")
+    group.add_argument("--start", type=seconds, help="of the part of a video to take: seconds, or h:mm:ss.sss")
+    group.add_argument("--end", type=seconds, help="of the part of a video to take, after its beginning")
     group.add_argument("--codec", help="of the video written: h264, h265, av1, vp9, ffv1 (lossless) or prores")
     group.add_argument("--crf", type=int, help="its rate factor: 0 is best and largest; 16 with h264")
     group.add_argument("--preset", help="its speed, as its encoder calls it, such as slow")
@@ -126,7 +136,7 @@ def check_run_options(options: argparse.Namespace, baselines: Sequence[str] = ("
         raise UsageError("--fps goes with --input")
     if options.fps is not None and options.fps <= 0:
         raise UsageError(f"--fps {options.fps}: expected a positive number, such as 60 or 60000/1001")
-    for name in ("codec", "crf", "preset", "pix_fmt"):
+    for name in ("start", "end", "codec", "crf", "preset", "pix_fmt"):
         if getattr(options, name) is not None and not options.input:
             raise UsageError(f"--{name} goes with --input")
     if options.tile is not None and options.tile < 1:

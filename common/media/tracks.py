@@ -2,6 +2,7 @@
 
 import io
 import logging
+import math
 import os
 from collections.abc import Iterator
 from fractions import Fraction
@@ -45,10 +46,15 @@ class Tracks:
         path: of the file, a video or sound.
         start: of its first frame, in seconds by the file's clock.
         kind: of the container to write.
+        trimmed: sound before the first frame is left out, too; as in an AVI, whose tracks all begin at once.
+        length: seconds after the first frame from which on everything is left out.
     """
 
-    def __init__(self, path: str | os.PathLike, start: Fraction, kind: Kind):
+    def __init__(
+        self, path: str | os.PathLike, start: Fraction, kind: Kind, *, trimmed=False, length: Fraction | None = None
+    ):
         self._path, self._start, self._kind = path, start, kind
+        self._leads, self._length = not (trimmed or kind.format == "avi"), math.inf if length is None else length
         self._source = open_input(path)
         self._picture = main_picture(self._source)
         others = [s for s in self._source.streams if not self._picture or s.index != self._picture.index]
@@ -60,7 +66,7 @@ class Tracks:
         self._tell([s for s in refused if s not in self._encoded and s not in self._fonts])
         sounds = [s for s in (*self._copied, *self._encoded) if s.type == "audio" and s.start_time is not None]
         first = min((s.start_time * s.time_base for s in sounds), default=start)
-        self.lead = Fraction(0) if kind.format == "avi" else max(start - first, Fraction(0))
+        self.lead = max(start - first, Fraction(0)) if self._leads else Fraction(0)
         self._outputs, self._latest = {}, {}  # by the index in the source: the stream, the time of its last packet
         self._packets = packets(self._source, self._picture)
         self._next = next(self._packets, None)
@@ -96,15 +102,19 @@ class Tracks:
         if self._picture:
             picture.metadata.update(texts(self._picture.metadata))
             picture.disposition = self._picture.disposition
-        container.set_chapters([self._moved_chapter(chapter) for chapter in self._source.chapters()])
+        container.set_chapters(list(self._chapters()))
 
-    def _moved_chapter(self, chapter: dict) -> dict:
-        shift = round((self.lead - self._start) / chapter["time_base"])
-        return {**chapter, **{end: max(chapter[end] + shift, 0) for end in ("start", "end")}}
+    def _chapters(self) -> Iterator[dict]:
+        for chapter in self._source.chapters():
+            tick = chapter["time_base"]
+            start, end = (chapter[key] * tick - self._start for key in ("start", "end"))
+            if (end > 0 or self._leads) and start < self._length:
+                start, end = max(start + self.lead, 0), min(end, self._length) + self.lead
+                yield {**chapter, "start": round(start / tick), "end": round(end / tick)}
 
     def until(self, time: Fraction | float) -> Iterator[av.Packet]:
         """The packets not given before that start up to `time`, in seconds after the first frame."""
-        while (packet := self._next) is not None and self._seconds(packet) <= time:
+        while (packet := self._next) is not None and self._seconds(packet) <= min(time, self._length):
             yield from self._moved(packet)
             self._next = next(self._packets, None)
 
@@ -124,8 +134,8 @@ class Tracks:
         output = self._outputs.get(index)
         if output is None or not packet.size or (packet.pts is None and packet.dts is None):
             return
-        if self._kind.format == "avi" and self._seconds(packet) + (packet.duration or 0) * packet.time_base / 2 < 0:
-            return  # an AVI begins with all its tracks at once
+        if not self._leads and self._seconds(packet) + (packet.duration or 0) * packet.time_base / 2 < 0:
+            return
         if isinstance(output, _Encoder):
             yield from output.encode(packet, self.lead - self._start)
             return

@@ -7,6 +7,7 @@ so nothing is lost between the encoder and the file.
 
 import glob
 import logging
+import math
 import os
 import re
 from collections import deque
@@ -37,12 +38,16 @@ MATRICES = (1, 4, 5, 6, 7, 9)  # codes of ITU-T H.273 that swscale converts
 UNTOLD = (0, 2)  # RGB, and unknown: `usual_matrix` stands for them
 
 
-def open_clip(path: str | os.PathLike) -> "VideoReader | FolderReader":
+def open_clip(
+    path: str | os.PathLike, start: Fraction | None = None, end: Fraction | None = None
+) -> "VideoReader | FolderReader":
     """Open a clip for reading.
 
     Args:
         path: a video file, an image file, a folder of images, or a pattern of images such as "frames/*.png". Images
             come in the order of their names, numbers compared as numbers.
+        start: of a video: seconds after its first frame; frames before are left out.
+        end: of a video: seconds after its first frame; frames from there on are left out.
 
     Returns:
         A reader, which can be iterated again and again: `for image in reader` gives HxWx3 uint8 RGB,
@@ -55,11 +60,16 @@ def open_clip(path: str | os.PathLike) -> "VideoReader | FolderReader":
 
     Raises:
         FileNotFoundError: nothing is there.
-        ValueError: no image in the folder, no video in the file, or a first frame that cannot be decoded.
+        ValueError: no image in the folder, no video in the file, no frame between `start` and `end`, or a first frame
+            that cannot be decoded.
     """
     path = Path(path)
+    if path.is_file() and path.suffix.lower() not in IMAGE_SUFFIXES:
+        return VideoReader(path, start or Fraction(0), end)
+    if start is not None or end is not None:
+        raise ValueError(f"{path} is no video, --start and --end do not go with it: choose images by a pattern")
     if path.is_file():
-        return FolderReader(path, [path]) if path.suffix.lower() in IMAGE_SUFFIXES else VideoReader(path)
+        return FolderReader(path, [path])
     if path.is_dir():
         files = list_frames(path)
         if not files:
@@ -115,24 +125,41 @@ class VideoReader(_Reader):
 
     names = None
 
-    def __init__(self, path: Path):
-        self.path = path
+    def __init__(self, path: Path, begin: Fraction = Fraction(0), end: Fraction | None = None):
+        self.path, self.is_trimmed = path, bool(begin) or end is not None
+        self.start = self.length = None  # first frame, seconds by the file's clock; seconds from there to `end`
         self._said = set()
         with open_input(path) as container:
             stream = self._stream(container)
-            with explained(f"the first frame of {path} cannot be decoded; expected a playable video"):
-                frame, time = next(iter(PictureFrames(container, stream)), (None, None))
-            if frame is None:
-                raise ValueError(f"{path} holds no frame: the recording was cut off? Expected a playable video")
-            self.start = time or Fraction(0)  # of the first frame, by the file's clock
             self.time_base = stream.time_base  # seconds; the file's times are multiples of it
             self.metadata = dict(container.metadata)  # title and the like
-            self._look(frame, stream)
-        with open_input(path) as container:  # from its beginning
             self.frame_rate = frame_rate(container)
-            self.num_frames = self._stream(container).frames or None
-            if not self.num_frames and container.duration:
-                self.num_frames = max(1, round(self.frame_rate * container.duration / av.time_base))
+            self.num_frames = stream.frames or round(self.frame_rate * (container.duration or 0) / av.time_base) or None
+        with open_input(path) as container:
+            stream = self._stream(container)
+            with explained(f"the first frame of {path} cannot be decoded; expected a playable video"):
+                frame, first = next(self._frames(container, PictureFrames(container, stream)), (None, None))
+            if frame is None:
+                raise ValueError(f"{path} holds no frame: the recording was cut off? Expected a playable video")
+            self.start = first
+            self._look(frame, stream)
+        if self.is_trimmed:
+            near = min(self.time_base, 1 / self.frame_rate / 4)  # the container's rounding moves no frame out or in
+            self._trim(first + begin - near, None if end is None else first + end - near)
+
+    def _trim(self, start: Fraction, end: Fraction | None) -> None:
+        """Leave frames before `start` and from `end` on out."""
+        whole, self.start = self.start, start
+        with open_input(self.path) as container:
+            frames = self._frames(container, PictureFrames(container, self._stream(container)))
+            with explained(f"{self.path} cannot be decoded up to --start; expected a whole file"):
+                frame, self.start = next(frames, (None, start))
+        if frame is None or (end is not None and end <= self.start):
+            raise ValueError(f"{self.path} has no frame between --start and --end: expected times within it")
+        self.length = None if end is None else end - self.start
+        if self.num_frames:
+            rest = self.num_frames - round((self.start - whole) * self.frame_rate)
+            self.num_frames = max(1, min(rest, math.ceil(self.length * self.frame_rate) if end is not None else rest))
 
     def _look(self, frame, stream) -> None:
         """Size and colours, from the first frame; what of it will be lost is told."""
@@ -174,12 +201,32 @@ class VideoReader(_Reader):
         """The times that `timed` will give, from the packets, in a fraction of the time that decoding takes."""
         with open_input(self.path) as container:
             seconds = list(PictureFrames(container, self._stream(container)).times())
-        if None not in seconds:
-            seconds = sorted(second for second in seconds if second >= self.start)  # what comes first is cut off
+        if None in seconds:
+            seconds = [number / self.frame_rate for number in range(len(seconds))]
         time = None
-        for second in seconds:
-            time = self._time(second, time)
-            yield time
+        for second in sorted(seconds):
+            if second >= self.start and not self._is_over(
+                second
+            ):  # what comes first cannot be decoded, or is not asked
+                time = self._time(second, time)
+                yield time
+
+    def _is_over(self, seconds: Fraction) -> bool:
+        return self.length is not None and seconds - self.start >= self.length
+
+    def _frames(self, container, pictures: PictureFrames) -> Iterator[tuple]:
+        """The frames as they are decoded, and their seconds by the file's clock."""
+        seconds = None
+        if self.is_trimmed and self.start and container.format.name.startswith(("mov", "matroska")):  # no jumps there
+            container.seek(max(0, math.floor(self.start * av.time_base)))  # to the key frame before
+        for frame, told in pictures:
+            if told is None:
+                told = Fraction(0) if seconds is None else seconds + 1 / self.frame_rate
+            seconds = told
+            if self._is_over(seconds):
+                return
+            if self.start is None or seconds >= self.start:
+                yield frame, seconds
 
     def _read(self):
         converter = VideoReformatter()
@@ -187,7 +234,7 @@ class VideoReader(_Reader):
         with open_input(self.path) as container:
             stream = self._stream(container)
             pictures = PictureFrames(container, stream)  # drains the decoder at the end, so the last frames come too
-            frames = iter(pictures)
+            frames = self._frames(container, pictures)
             while True:
                 # The decoder runs some frames ahead, so an error may belong to one a little later.
                 with explained(f"frame {count} of {self.path} or one soon after is damaged; expected a whole file"):
@@ -206,6 +253,8 @@ class VideoReader(_Reader):
                     self._say("its clock jumps; what follows is moved, sound and picture alike")
                 yield image, time
                 count += 1
+            if self.is_trimmed:
+                return
             promised = min(stream.frames, len(stream.index_entries) or stream.frames) - pictures.hidden
             if promised <= 0:
                 promised = self._told(container, pictures.clock, count)
@@ -222,23 +271,12 @@ class VideoReader(_Reader):
             return count
         return round(count * max(1, (end - self.start) / (clock.latest - self.start)))
 
-    def _time(self, seconds: Fraction | None, previous: Fraction | None) -> Fraction:
-        if seconds is None:
-            return Fraction(0) if previous is None else previous + 1 / self.frame_rate
+    def _time(self, seconds: Fraction, previous: Fraction | None) -> Fraction:
         time = seconds - self.start
         exact = round(time * self.frame_rate) / self.frame_rate
         if abs(time - exact) < self.time_base:
             time = exact
         return time if previous is None or time > previous else previous + self.time_base
-
-
-def start_of(path: str | os.PathLike, like=None) -> Fraction:
-    """When the first frame of a file comes, in seconds by its own clock; 0 for sound; `like` may be its reader."""
-    if isinstance(like, VideoReader) and os.path.samefile(like.path, path):
-        return like.start
-    with open_input(path) as container:
-        is_sound = main_picture(container) is None
-    return Fraction(0) if is_sound else VideoReader(Path(path)).start
 
 
 def _ahead(iterator):

@@ -21,13 +21,16 @@ from common.media.containers import (
     QUEUE,
     STILL,
     UNKNOWN,
+    Kind,
     check_size,
+    main_picture,
+    open_input,
     usual_matrix,
 )
 from common.media.encoders import Encoding
 from common.media.image import write_image
 from common.media.tracks import Tracks, texts
-from common.media.video_reader import FolderReader, VideoReader, start_of
+from common.media.video_reader import FolderReader, VideoReader
 
 log = logging.getLogger(__name__)
 
@@ -112,7 +115,7 @@ class VideoWriter(_Writer):
         self._encoding = encoding
         encoding.check(self._kind)
         self._like, self._overwrite = like, overwrite
-        self._tracks = Tracks(tracks_from, start_of(tracks_from, like), self._kind) if tracks_from else None
+        self._tracks = _tracks(tracks_from, like, self._kind) if tracks_from else None
         self._converter = VideoReformatter()
         self._container = None  # opened by the first frame, which tells the size
         self._last, self._time, self._length = -math.inf, None, 1 / frame_rate  # of the last frame: ticks, seconds
@@ -207,6 +210,16 @@ class VideoWriter(_Writer):
         except (OSError, av.error.FFmpegError) as error:
             done = f"; what was made of it is {self.part}" if self._container else ""
             raise OSError(f"{self.path}: could not be written ({error.strerror or error}){done}") from error
+
+
+def _tracks(path: str | os.PathLike, like: VideoReader | None, kind: Kind) -> Tracks:
+    """The tracks of a file, a video or sound; `like` may be its reader."""
+    if like is None or not os.path.samefile(like.path, path):
+        with open_input(path) as container:
+            if main_picture(container) is None:
+                return Tracks(path, Fraction(0), kind)
+        like = VideoReader(Path(path))
+    return Tracks(path, like.start, kind, trimmed=like.is_trimmed, length=like.length)
 
 
 def _unused(path: Path) -> Path:

@@ -2,6 +2,7 @@
 
 import io
 import sys
+from fractions import Fraction
 
 import pytest
 import torch
@@ -45,6 +46,14 @@ def test_flags_are_strict(parser, given, message):
 def test_a_frame_rate_that_is_none(parser, fps):
     with pytest.raises(UsageError, match=f"--fps: '{fps}': expected a number, such as 60 or 60000/1001"):
         parser.parse_args(["--input", "x", "--fps", fps])
+
+
+def test_times_of_a_part(parser):
+    for text, seconds in (("90", 90), ("1:30.25", Fraction(361, 4)), ("1:00:01", 3601), ("0.04", Fraction(1, 25))):
+        assert parser.parse_args(["--input", "x", "--start", text]).start == seconds
+    for text in ("soon", "1:", "1:2:3:4", "-1", "1e3"):
+        with pytest.raises(UsageError, match=f"--end: '{text}': expected seconds, such as 90 or 1:30.5 or 0:01:30"):
+            parser.parse_args(["--input", "x", f"--end={text}"])
 
 
 def test_a_flag_that_is_not_given_overrides_nothing(parser):

@@ -29,7 +29,7 @@ def codec_of(path):
         ("av1", ".webm", "av1", "yuv420p", "yuv420p"),
         ("av1", ".mp4", "av1", "yuv420p", "yuv420p"),
         ("vp9", ".mkv", "vp9", "yuv420p", "yuv420p"),
-        ("prores", ".mov", "prores", "yuv422p10le", "yuv444p10le"),
+        ("prores", ".mov", "prores", "yuv422p10le", "yuv444p12le"),
         ("ffv1", ".mkv", "ffv1", "bgr0", "bgr0"),
     ],
 )

@@ -14,6 +14,7 @@ import torch
 
 from common import cli
 from common.media.frame_rate import Timing, between, check_halves, halves, open_retimed, retimed, write_retimed
+from common.media.own_video import each_input
 from common.media.video_reader import open_clip
 from tests.helpers.clips import (
     NTSC,
@@ -44,7 +45,7 @@ def interpolate(tmp_path):
 
     def main(argv):
         options = parser.parse_args(argv)
-        write_retimed(*open_retimed(options), blend, options, "cpu")
+        return each_input(lambda one: write_retimed(*open_retimed(one), blend, one, "cpu"), options)
 
     def call(source, target, *more):
         return cli.run(main, ["--input", str(tmp_path / source), "--output", str(tmp_path / target), *more])

@@ -79,6 +79,28 @@ def test_sound_jumps_with_the_picture(tmp_path, starts):
     assert end_of_sound(out) == pytest.approx(4, abs=0.08)
 
 
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".ts"])
+def test_a_part_of_a_video_has_its_part_of_all_tracks(tmp_path, suffix):
+    source = flash_and_beep(tmp_path / f"in{suffix}", 125, flash=70, g="20")
+    clip = open_clip(source, Fraction(2), Fraction(4))
+    out = write_video(tmp_path / "out.mp4", clip, frame_rate=25, like=clip, audio_from=source)
+    assert len(list(open_clip(out))) == 50
+    assert flash_to_beep(out) == pytest.approx(flash_to_beep(source), abs=2e-3)
+    assert end_of_sound(out) == pytest.approx(2, abs=0.05)
+
+
+def test_a_part_of_a_video_has_its_chapters_and_subtitles(tmp_path):
+    clip = open_clip(several(tmp_path / "in.mkv"), Fraction(1, 2), Fraction(4, 5))
+    out = write_video(tmp_path / "out.mkv", clip, frame_rate=25, like=clip, audio_from=clip.path)
+    with av.open(str(out)) as container:
+        start = container.streams.video[0].start_time * Fraction(1, 1000)
+        (chapter,) = [
+            [float(c[end] * c["time_base"] - start) for end in ("start", "end")] for c in container.chapters()
+        ]
+        assert chapter == pytest.approx([0, 0.3], abs=0.03)
+        assert [packet for packet in container.demux(subtitles=0) if packet.size] == []  # it was earlier
+
+
 # Kept, encoded, left out and told
 
 

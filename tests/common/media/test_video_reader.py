@@ -202,6 +202,43 @@ def test_photographs_stand_upright(tmp_path):
         assert psnr(read_image(file), turned) > 30  # frames of data sets are meant as stored
 
 
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".avi", ".ts", ".h264"])
+@pytest.mark.parametrize(("start", "end"), [(17, None), (None, 31), (17, 31), (30, 31), (0, 500)])
+def test_a_part_of_a_video(tmp_path, suffix, start, end):
+    path = tmp_path / f"in{suffix}"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(
+            "libx264", rate=NTSC, options={"g": "12", "bf": "0" if suffix == ".h264" else "2"}
+        )
+        stream.width, stream.height = 64, 48
+        for number in range(50):
+            frame = np.full((48, 64, 3), 5 * number, np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+        container.mux(stream.encode(None))
+    clip = open_clip(path, *(None if number is None else number / clip_rate(path) for number in (start, end)))
+    shown = range(start or 0, min(end or 50, 50))
+    got = list(clip.timed())
+    assert [round(float(image.mean()) / 5) for image, _ in got] == list(shown)
+    assert [time for _, time in got] == [number / clip.frame_rate for number in range(len(shown))]
+    assert list(clip.times()) == [time for _, time in got]
+    assert clip.num_frames in (len(shown), None)
+    assert clip.damage is None
+
+
+def clip_rate(path):
+    return open_clip(path).frame_rate
+
+
+def test_a_part_that_is_not_there(tmp_path):
+    path = write(tmp_path / "in.mp4", moving(10))
+    for times in ((1, None), (Fraction(1, 5), Fraction(1, 5)), (Fraction(1, 5), Fraction(1, 10)), (0, 0)):
+        with pytest.raises(ValueError, match=r"in\.mp4 has no frame between --start and --end: expected times"):
+            open_clip(path, *times)
+    write_image(tmp_path / "a.png", moving(1)[0])
+    with pytest.raises(ValueError, match="is no video, --start and --end do not go with it: choose images by"):
+        open_clip(tmp_path, Fraction(1))
+
+
 def test_pixel_shape_is_kept(tmp_path):
     path = tmp_path / "dvd.mp4"
     with av.open(str(path), "w") as container:
