@@ -41,7 +41,9 @@ class Parser(argparse.ArgumentParser):
 
 
 def rate(text: str) -> Fraction:
-    """A frame rate of the command line, exact."""
+    """A frame rate of the command line, exact; 29.97 and its like stand for 30000/1001 and its like."""
+    if text in ("23.976", "23.98", "29.97", "47.952", "59.94", "119.88"):
+        return Fraction(round(float(text)) * 1000, 1001)
     try:
         return Fraction(text)
     except (ValueError, ZeroDivisionError):

@@ -18,7 +18,8 @@ from common.media.containers import main_picture
 
 CLOCK_MAY_JUMP = 0x200  # FFmpeg's flag of containers whose clock may be set anew, such as MPEG-TS
 FAR = 10  # seconds; a clock that runs on by more was set anew
-NEAR = Fraction(1, 10)  # seconds; steps back of less are the carelessness of muxers; hidden sound of less is priming
+NEAR = Fraction(1, 10)  # seconds; steps back of less are the carelessness of muxers
+PRIMING = Fraction(1, 20)  # seconds; hidden sound of less only warms up a decoder
 LOOK = 240  # packets that tell the frame rate
 USUAL_RATES = [Fraction(n) for n in (10, 12, 15, 20, 24, 25, 30, 48, 50, 60, 90, 100, 120, 144, 240)]
 USUAL_RATES += [rate * 1000 / 1001 for rate in USUAL_RATES if rate in (24, 30, 60, 120)]
@@ -98,7 +99,7 @@ def packets(container, picture=None, clock: Clock | None = None) -> Iterator[av.
                     before.append(packet)
                 continue
             hidden[packet.stream.index] = None
-            if before and packet.pts is not None and (packet.pts - before[0].pts) * packet.time_base <= NEAR:
+            if before and packet.pts is not None and (packet.pts - before[0].pts) * packet.time_base <= PRIMING:
                 yield from before
         yield packet
 

@@ -80,7 +80,7 @@ class Tracks:
         if chapters and self._kind.format == "avi":
             what.append("chapters (an .mkv takes them)")
         if what:
-            log.warning("%s: not taken over: %s", self._path, ", ".join(what))
+            log.warning("%s: not taken over: %s", self._path, ", ".join(dict.fromkeys(what)))
 
     def connect(self, container, picture) -> None:
         """Add the tracks to a container that is not yet started, and their texts; those of the picture to `picture`."""
@@ -117,6 +117,10 @@ class Tracks:
         while (packet := self._next) is not None and self._seconds(packet) <= min(time, self._length):
             yield from self._moved(packet)
             self._next = next(self._packets, None)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._source.close()
 
     def rest(self) -> Iterator[av.Packet]:
         """What the encoders still hold; ask for it at the end."""
@@ -182,6 +186,8 @@ def _described(stream) -> str:
         return "the cover picture" if stream.disposition & Disposition.attached_pic else "another picture"
     if stream.type == "attachment":
         return f"{stream.name or 'an attachment'} (an .mkv takes it)"
+    if stream.type == "data":
+        return "tracks of data"  # of a telephone's sensors and the like
     if stream.type not in ("audio", "subtitle") or stream.codec_context is None:
         return f"track {stream.index} ({stream.type}, of a kind that FFmpeg does not know)"
     holders = [suffix for suffix, kind in CONTAINERS.items() if takes(kind, stream)]

@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 
 import av
@@ -75,11 +76,23 @@ def open_clip(
         if not files:
             raise ValueError(f"no images in {path}: expected frames ({' '.join(IMAGE_SUFFIXES)}), or give a video file")
         return FolderReader(path, files)
-    files = [file for file in glob.glob(str(path)) if os.path.isfile(file)]
+    # Brackets and the like in the name of a folder that is there are no pattern.
+    pattern = os.path.join(glob.escape(str(path.parent)), path.name) if path.parent.is_dir() else str(path)
+    files = [file for file in glob.glob(pattern) if os.path.isfile(file)]
     if not files:
         raise FileNotFoundError(f"{path} does not exist: expected a video file, a folder of frames or a quoted pattern")
     files.sort(key=lambda file: [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", file)])
     return FolderReader(path, [Path(file) for file in files])
+
+
+def missing_numbers(names: Sequence[str]) -> int:
+    """How many numbers of a sequence such as f_001.png, f_002.png ... are missing; 0 for other names."""
+    parts = [re.fullmatch(r"(.*?)(\d+)(\.\w+)", name) for name in names]
+    if None in parts or len({(part[1], part[3]) for part in parts}) > 1:
+        return 0
+    numbers = [int(part[2]) for part in parts]
+    steps = {b - a for a, b in pairwise(numbers)}
+    return numbers[-1] - numbers[0] + 1 - len(numbers) if 1 in steps else 0  # each second one, say, is a choice
 
 
 class _Reader:
@@ -106,6 +119,8 @@ class FolderReader(_Reader):
         self.size = read_image(files[0], upright=True).shape[:2]
         if has_alpha(files[0]):
             log.warning("%s: its alpha channel is dropped", files[0])
+        if missing := missing_numbers(self.names):
+            log.warning("%s: between its first and last image %d numbers are missing", path, missing)
 
     def _read(self):
         for file in self.files:

@@ -35,7 +35,7 @@ from common.media.video_reader import FolderReader, VideoReader
 log = logging.getLogger(__name__)
 
 
-WRITABLE = f"a folder, or a file ending in {' '.join(CONTAINERS)}"
+WRITABLE = f"a folder (with a final slash, whatever its name), or a file ending in {' '.join(CONTAINERS)}"
 
 
 class _Writer:
@@ -185,8 +185,14 @@ class VideoWriter(_Writer):
         self._container.mux(packets)
 
     def _finish(self, complete):
-        if self._container is None:
-            return  # not one frame: no file
+        try:
+            if self._container is not None:  # else not one frame: no file
+                self._finish_file(complete)
+        finally:
+            if self._tracks:
+                self._tracks.close()
+
+    def _finish_file(self, complete):
         with self._named():
             try:
                 self._mux(None)  # what the encoder still holds

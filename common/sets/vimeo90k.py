@@ -67,9 +67,12 @@ def read_text(path: Path) -> str:
         ValueError: it is in another encoding.
     """
     try:
-        return path.read_text(encoding="utf-8-sig")
+        text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError:
-        raise ValueError(f"{path}: not a text in UTF-8; save it as one") from None
+        text = "\0"
+    if "\0" in text:  # as in UTF-16
+        raise ValueError(f"{path}: not a text in UTF-8; save it as one")
+    return text
 
 
 def list_clips(path: str | Path) -> list[str]:

@@ -48,6 +48,15 @@ def test_a_frame_rate_that_is_none(parser, fps):
         parser.parse_args(["--input", "x", "--fps", fps])
 
 
+def test_rates_that_are_rounded_by_habit(parser):
+    for text, rate in (
+        ("29.97", Fraction(30000, 1001)),
+        ("23.976", Fraction(24000, 1001)),
+        ("29.9", Fraction(299, 10)),
+    ):
+        assert parser.parse_args(["--input", "x", "--fps", text]).fps == rate
+
+
 def test_times_of_a_part(parser):
     for text, seconds in (("90", 90), ("1:30.25", Fraction(361, 4)), ("1:00:01", 3601), ("0.04", Fraction(1, 25))):
         assert parser.parse_args(["--input", "x", "--start", text]).start == seconds

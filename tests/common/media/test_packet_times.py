@@ -98,6 +98,7 @@ def test_sound_hidden_by_an_edit_list_is_left_out_and_priming_is_not():
 
     assert heard([]) == list(range(10))
     assert heard([0, 1]) == list(range(10))
+    assert heard([0, 1, 2]) == [3, 4, 5, 6, 7, 8, 9]
     assert heard([0, 1, 2, 3, 4, 5]) == [6, 7, 8, 9]
     assert heard([4, 5, 9]) == [0, 1, 2, 3, 6, 7, 8]
 

@@ -14,7 +14,7 @@ from av.stream import Disposition
 
 from common.media.containers import CONTAINERS
 from common.media.image import read_image, write_image
-from common.media.video_reader import open_clip
+from common.media.video_reader import missing_numbers, open_clip
 from common.media.video_writer import open_writer
 from tests.helpers.clips import NTSC, moving, write_video, write_with_sound
 from tests.helpers.pictures import psnr
@@ -275,6 +275,20 @@ def test_folder_in_and_out(tmp_path):
         Fraction(n, 25) for n in range(12)
     ]
     assert len(list(open_clip(tmp_path / "in" / "f3.png"))) == 1
+
+
+def test_a_sequence_with_gaps_is_told(tmp_path, caplog):
+    for number in (8, 9, 10, 13, 14):
+        write_image(tmp_path / f"take [2]/f_{number}.png", moving(1)[0])
+    clip = open_clip(f"{tmp_path}/take [2]/*.png")  # brackets of a folder are no pattern
+    assert clip.names == [f"f_{number}.png" for number in (8, 9, 10, 13, 14)]
+    assert caplog.messages == [f"{tmp_path}/take [2]/*.png: between its first and last image 2 numbers are missing"]
+    for names, missing in (
+        (["a2.png", "a4.png", "a6.png"], 0),
+        (["1.png", "b.png"], 0),
+        (["1.png", "2.png", "9.png"], 6),
+    ):
+        assert missing_numbers(names) == missing
 
 
 def test_bad_folders(tmp_path):

@@ -181,7 +181,7 @@ def test_output_is_never_the_input(tmp_path, monkeypatch):
 @pytest.mark.parametrize("name", ["out.exe", "out.mp4.txt", ".mp4", "out.gif", "out.png", "b.py/"])
 def test_hostile_output_names(tmp_path, name):
     (tmp_path / "b.py").write_text("x")
-    with pytest.raises(ValueError, match="expected a folder, or a file ending in"):
+    with pytest.raises(ValueError, match=r"expected a folder \(with a final slash, .*\), or a file ending in"):
         open_writer(f"{tmp_path}/{name}", frame_rate=25)
 
 
