@@ -6,12 +6,13 @@ import math
 import os
 from collections.abc import Iterator
 from fractions import Fraction
+from itertools import islice
 
 import av
 from av.stream import Disposition
 
 from common.media.containers import CONTAINERS, Kind, main_picture, open_input
-from common.media.packet_times import NEAR, packets
+from common.media.packet_times import LOOK, NEAR, packets
 
 log = logging.getLogger(__name__)
 
@@ -64,9 +65,8 @@ class Tracks:
         self._encoded = [s for s in sound if takes(kind, s, encoded=True)]
         self._fonts = [s for s in refused if s.type == "attachment" and kind.format == "matroska"]
         self._tell([s for s in refused if s not in self._encoded and s not in self._fonts])
-        sounds = [s for s in (*self._copied, *self._encoded) if s.type == "audio" and s.start_time is not None]
-        first = min((s.start_time * s.time_base for s in sounds), default=start)
-        self.lead = max(start - first, Fraction(0)) if self._leads else Fraction(0)
+        sounds = {s.index for s in (*self._copied, *self._encoded) if s.type == "audio"}
+        self.lead = max(start - _beginning(path, sounds, start), Fraction(0)) if self._leads else Fraction(0)
         self._outputs, self._latest = {}, {}  # by the index in the source: the stream, the time of its last packet
         self._packets = packets(self._source, self._picture)
         self._next = next(self._packets, None)
@@ -136,12 +136,14 @@ class Tracks:
     def _moved(self, packet: av.Packet) -> Iterator[av.Packet]:
         index = packet.stream.index
         output = self._outputs.get(index)
-        if output is None or not packet.size or (packet.pts is None and packet.dts is None):
+        if output is None:
             return
         if not self._leads and self._seconds(packet) + (packet.duration or 0) * packet.time_base / 2 < 0:
             return
         if isinstance(output, _Encoder):
             yield from output.encode(packet, self.lead - self._start)
+            return
+        if not packet.size or (packet.pts is None and packet.dts is None):  # the last one is empty
             return
         shift = round((self.lead - self._start) / packet.time_base)
         pts = (packet.dts if packet.pts is None else packet.pts) + shift
@@ -163,17 +165,43 @@ class _Encoder:
         # An old file may tell a number only, which no encoder takes.
         layout = {"1 channels": "mono", "2 channels": "stereo"}.get(context.layout.name, context.layout)
         self.stream = container.add_stream(name, rate=rate, layout=layout, bit_rate=96_000 * context.channels)
-        self._position = None  # of the next sample
+        self._name = source.container.name.removeprefix("file:")
+        self._position = self._form = None  # of the next sample; of all frames
+        self._is_told = False
 
     def encode(self, packet: av.Packet, shift: Fraction) -> Iterator[av.Packet]:
         """The packets that are ready; `shift` is what is added to its time, in seconds."""
-        for frame in packet.decode():
-            place = round((frame.pts * frame.time_base + shift) * frame.sample_rate)
-            if self._position is None or abs(place - self._position) > NEAR * frame.sample_rate:
-                self._position = place  # the first, or one after a gap
+        try:
+            frames = packet.decode()
+        except av.error.FFmpegError:
+            frames = [None]
+        for frame in frames:
+            form = frame and (frame.sample_rate, frame.format.name, frame.layout.name)
+            self._form = self._form or form
+            if form is None or form != self._form:
+                if not self._is_told:
+                    log.warning("%s: pieces of its sound, damaged or of another form, are left out", self._name)
+                self._is_told = True
+                continue
+            if frame.pts is not None:  # else it follows the one before
+                place = round((frame.pts * frame.time_base + shift) * frame.sample_rate)
+                if self._position is None or abs(place - self._position) > NEAR * frame.sample_rate:
+                    self._position = place  # the first, or one after a gap
+            elif self._position is None:
+                continue
             frame.pts, frame.time_base = self._position, Fraction(1, frame.sample_rate)
             self._position += frame.samples
             yield from self.stream.encode(frame)
+
+
+def _beginning(path: str | os.PathLike, sounds: set[int], start: Fraction) -> Fraction:
+    """When the first of some sound streams is heard, by the file's clock like `start`, which stands for a late one."""
+    first = {}
+    with open_input(path) as source:
+        for packet in islice(packets(source, main_picture(source)), LOOK):
+            if packet.stream.index in sounds and packet.pts is not None and not packet.is_discard:
+                first.setdefault(packet.stream.index, packet.pts * packet.time_base)
+    return min(first.values(), default=start)
 
 
 def _codec(stream) -> str:

@@ -132,6 +132,13 @@ class VideoWriter(_Writer):
 
     def _start(self, height: int, width: int) -> None:
         self.part = _unused(self.path)
+        try:
+            self._container = self._started(height, width)
+        except BaseException:
+            self.part.unlink()
+            raise
+
+    def _started(self, height: int, width: int):
         container = av.open(f"file:{self.part}", "w", format=self._kind.format)
         stream = self._encoding.add_stream(container, self._kind, self.frame_rate, height, width)
         stream.time_base = stream.codec_context.time_base = self._tick
@@ -148,7 +155,8 @@ class VideoWriter(_Writer):
         if self._tracks:
             self._tracks.connect(container, stream)
         container.start_encoding()
-        self._container, self._stream = container, stream
+        self._stream = stream
+        return container
 
     def _encode(self, image, index, time):
         with self._named():
@@ -201,7 +209,7 @@ class VideoWriter(_Writer):
                     self._container.mux(self._tracks.rest())
             finally:
                 self._container.close()
-            with open(self.part, "rb") as file:
+            with open(self.part, "r+b") as file:
                 os.fsync(file.fileno())
             if self.path.exists() and not (complete and self._overwrite):
                 log.warning("%s stays as it was; what was made of the new one is %s", self.path, self.part)

@@ -136,6 +136,21 @@ def test_sound_that_a_container_refuses_is_encoded(tmp_path, caplog, codec, sour
     assert len(list(open_clip(out))) == 50
 
 
+def test_damaged_sound_ends_no_conversion_and_moves_nothing(tmp_path, caplog):
+    source = flash_and_beep(tmp_path / "in.mp4", 75, flash=60)
+    with av.open(str(source)) as container:
+        places = [(packet.pos, packet.size) for packet in container.demux(audio=0) if packet.size][20:60]
+    data = bytearray(source.read_bytes())
+    for place, size in places:
+        data[place : place + size] = b"\xff" * size
+    source.write_bytes(data)
+    out = copied(source, tmp_path / "out.webm")
+    assert caplog.messages.count(f"{source}: pieces of its sound, damaged or of another form, are left out") == 1
+    with av.open(str(out)) as container:
+        loud = [f.pts * f.time_base for f in container.decode(audio=0) if np.abs(f.to_ndarray()).max() > 0.05]
+    assert float(loud[0]) == pytest.approx(60 / 25, abs=0.05)
+
+
 def several(path, options=()):
     """A clip with two languages, subtitles, a font, chapters and texts."""
     with av.open(str(path), "w") as container:
