@@ -27,11 +27,13 @@ def each_input(process: Callable[[argparse.Namespace], object], options) -> int:
     others are done.
 
     Raises:
-        UsageError: several inputs, and --output is no folder or two have the same name.
+        UsageError: several inputs, and --output is no folder, two have the same name, or all are images.
     """
     if len(options.input) == 1:
         process(argparse.Namespace(**{**vars(options), "input": options.input[0]}))
         return 0
+    if all(Path(path).suffix.lower() in IMAGE_SUFFIXES for path in options.input):  # a shell made them of a pattern
+        raise UsageError(f"--input {options.input[0]} ...: frames are given by their folder or a quoted pattern")
     folders = [Path(getattr(options, name)) for name in ("output", "flo") if getattr(options, name, None)]
     if blocker := next((path for path in folders if path.is_file() or path.suffix.lower() in CONTAINERS), None):
         raise UsageError(f"{blocker} is one file for {len(options.input)} of --input: expected a folder")
@@ -42,7 +44,7 @@ def each_input(process: Callable[[argparse.Namespace], object], options) -> int:
     for path, name in zip(options.input, names, strict=True):
         own = {"input": path, "output": options.output and os.path.join(options.output, name)}
         if getattr(options, "flo", None):
-            own["flo"] = str(Path(options.flo) / Path(name).stem)
+            own["flo"] = os.path.join(options.flo, name.rstrip("/") if name.endswith("/") else Path(name).stem)
         try:
             process(argparse.Namespace(**{**vars(options), **own}))
         except (UsageError, ValueError, OSError, ArithmeticError) as error:

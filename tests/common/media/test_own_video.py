@@ -102,6 +102,24 @@ def test_of_several_inputs_a_bad_one_does_not_stop_the_others(options, tmp_path,
         own_video.each_input(make, options)
 
 
+def test_a_pattern_that_was_not_quoted(options):
+    options.input = ["in/frame_0.png", "in/frame_1.png", "in/frame_2.png"]
+    with pytest.raises(
+        UsageError, match=r"--input in/frame_0.png \.\.\.: frames are given by their folder or a quoted"
+    ):
+        own_video.each_input(make, options)
+
+
+def test_flow_files_of_several_inputs_have_folders_of_their_own(options, tmp_path):
+    write_video(tmp_path / "a.mp4", moving(3))
+    (tmp_path / "v1.2").mkdir()
+    options.input, options.output, options.flo = [str(tmp_path / "a.mp4"), str(tmp_path / "v1.2")], None, "flows"
+    made = []
+    assert own_video.each_input(made.append, options) == 0
+    assert [(one.output, one.flo) for one in made] == [(None, "flows/a"), (None, "flows/v1.2")]
+    assert [one.input for one in made] == options.input
+
+
 def test_one_input_keeps_its_output(options, tmp_path):
     options.input = [options.input]
     assert own_video.each_input(make, options) == 0
