@@ -8,6 +8,7 @@ ticks of them, later by what the sound began before the picture; `Tracks` moves 
 
 from collections import deque
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 from itertools import islice, pairwise
 from statistics import mean, median_low
@@ -25,6 +26,16 @@ USUAL_RATES = [Fraction(n) for n in (10, 12, 15, 20, 24, 25, 30, 48, 50, 60, 90,
 USUAL_RATES += [rate * 1000 / 1001 for rate in USUAL_RATES if rate in (24, 30, 60, 120)]
 
 
+@dataclass
+class _Line:
+    """How far the packets of a stream have come, in seconds that run on."""
+
+    stretch: int  # between which two jumps
+    start: Fraction  # of the latest packet, in the order of decoding
+    end: Fraction
+    shown: Fraction  # until when its frames are shown
+
+
 class Clock:
     """What has to be added to the times of packets, in seconds, so that they run on where the file's clock jumps.
 
@@ -35,8 +46,7 @@ class Clock:
     def __init__(self, container):
         self._jumps_on = bool(container.format.flags & CLOCK_MAY_JUMP)
         self._shifts = [Fraction(0)]  # one a stretch
-        self._stretch: dict[int, int] = {}  # where each stream is
-        self._last: dict[int, tuple[Fraction, Fraction]] = {}  # start and end of its latest packet, seconds
+        self._lines: dict[int, _Line] = {}
         self.latest = Fraction(0)
 
     @property
@@ -46,32 +56,40 @@ class Clock:
 
     def shift(self, packet: av.Packet) -> Fraction:
         """Seconds to add to the times of a packet; call it for all packets in their order."""
-        shift = self._shift_by_decoding(packet)
-        if packet.pts is not None:
-            self.latest = max(self.latest, (packet.pts + (packet.duration or 0)) * packet.time_base + shift)
+        if packet.stream.type == "subtitle":  # too rare to tell
+            return self._shifts[-1]
+        index = packet.stream.index  # `packet.stream_index` is wrong for the last, empty one
+        line, length = self._lines.get(index), (packet.duration or 0) * packet.time_base
+        shown = None if packet.pts is None else packet.pts * packet.time_base + length
+        if packet.dts is not None:
+            line = self._lines[index] = self._go_on(line, packet.dts * packet.time_base, length, shown)
+        elif line:  # it follows the one before
+            line.start, line.end = line.end, line.end + length
+        shift = self._shifts[line.stretch if line else -1]
+        if shown is not None:
+            shown += shift
+            self.latest = max(self.latest, shown)
+            if line:
+                line.shown = max(line.shown, shown)
         return shift
 
-    def _shift_by_decoding(self, packet: av.Packet) -> Fraction:
-        index = packet.stream.index  # `packet.stream_index` is wrong for the last, empty one
-        if packet.stream.type == "subtitle" or packet.dts is None:  # too rare to tell
-            return self._shifts[self._stretch.get(index, -1)]
-        time, length = packet.dts * packet.time_base, (packet.duration or 0) * packet.time_base
-        stretch = self._stretch.get(index, len(self._shifts) - 1)
-        while stretch < len(self._shifts) and not self._follows(index, time + self._shifts[stretch], length):
+    def _go_on(self, line: _Line | None, time: Fraction, length: Fraction, shown: Fraction | None) -> _Line:
+        """The line after a packet decoded at `time`, in the first stretch where this follows what came before."""
+        if line is None:
+            stretch = len(self._shifts) - 1
+            return _Line(stretch, time + self._shifts[stretch], time + self._shifts[stretch] + length, Fraction(0))
+        stretch = line.stretch
+        while stretch < len(self._shifts) and not self._follows(line, time + self._shifts[stretch], length):
             stretch += 1
         if stretch == len(self._shifts):
-            self._shifts.append(self._last[index][1] - time)
+            # Matroska does not tell when frames are decoded: the guess may be late where a stretch begins.
+            self._shifts.append(max(line.end - time, line.shown - (shown or line.shown) + length))
         time += self._shifts[stretch]
-        before = self._last.get(index, (time, time))[0]
-        self._stretch[index] = stretch
-        self._last[index] = time, time + (length or max(time - before, 0))
-        return self._shifts[stretch]
+        return _Line(stretch, time, time + (length or max(time - line.start, Fraction(0))), line.shown)
 
-    def _follows(self, index: int, time: Fraction, length: Fraction) -> bool:
-        if index not in self._last:
-            return True
-        back = time < self._last[index][0] - max(NEAR, 3 * length)
-        return not back and not (self._jumps_on and time > self.latest + FAR)
+    def _follows(self, line: _Line, time: Fraction, length: Fraction) -> bool:
+        back = time < line.start - max(NEAR, 3 * length)
+        return not back and not (self._jumps_on and time > max(self.latest, line.end) + FAR)
 
 
 def packets(container, picture=None, clock: Clock | None = None) -> Iterator[av.Packet]:

@@ -214,10 +214,11 @@ class VideoReader(_Reader):
 
     def times(self) -> Iterator[Fraction]:
         """The times that `timed` will give, from the packets, in a fraction of the time that decoding takes."""
+        seconds, last = [], None
         with open_input(self.path) as container:
-            seconds = list(PictureFrames(container, self._stream(container)).times())
-        if None in seconds:
-            seconds = [number / self.frame_rate for number in range(len(seconds))]
+            for told in PictureFrames(container, self._stream(container)).times():
+                last = self._next(last, told)
+                seconds.append(last)
         time = None
         for second in sorted(seconds):
             if second >= self.start and not self._is_over(
@@ -226,18 +227,22 @@ class VideoReader(_Reader):
                 time = self._time(second, time)
                 yield time
 
+    def _next(self, last: Fraction | None, told: Fraction | None) -> Fraction:
+        """The seconds of a frame; where the file tells none, it follows the one before."""
+        if told is not None:
+            return told
+        return Fraction(0) if last is None else last + 1 / self.frame_rate
+
     def _is_over(self, seconds: Fraction) -> bool:
         return self.length is not None and seconds - self.start >= self.length
 
     def _frames(self, container, pictures: PictureFrames) -> Iterator[tuple]:
         """The frames as they are decoded, and their seconds by the file's clock."""
-        seconds = None
         if self.is_trimmed and self.start and container.format.name.startswith(("mov", "matroska")):  # no jumps there
             container.seek(max(0, math.floor(self.start * av.time_base)))  # to the key frame before
+        seconds = None
         for frame, told in pictures:
-            if told is None:
-                told = Fraction(0) if seconds is None else seconds + 1 / self.frame_rate
-            seconds = told
+            seconds = self._next(seconds, told)
             if self._is_over(seconds):
                 return
             if self.start is None or seconds >= self.start:

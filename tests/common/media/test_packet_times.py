@@ -10,7 +10,7 @@ import pytest
 from common.media.containers import main_picture, open_input
 from common.media.packet_times import CLOCK_MAY_JUMP, Clock, PictureFrames, packets, usual_rate
 from common.media.video_reader import open_clip
-from tests.helpers.clips import flash_and_beep, places_of, write_with_sound
+from tests.helpers.clips import flash_and_beep, moving, places_of, write_video, write_with_sound
 
 EVEN = [Fraction(n, 25) for n in range(50)]
 
@@ -79,6 +79,27 @@ def test_a_joined_transport_stream_is_one_clip(tmp_path, caplog, starts, codec):
     assert list(clip.times()) == times
     assert caplog.text.count("its clock jumps; what follows is moved, sound and picture alike") == 1
     assert clip.damage is None
+
+
+def test_packets_without_times_count_until_the_next_that_has_one():
+    program = clock()  # as an MPEG program stream tells one time for a group of pictures
+    piece = [ticking(0, 50), *(ticking(0, None) for _ in range(24))]
+    assert [program.shift(packet) for packet in piece + piece] == [0] * 25 + [1] * 25
+
+
+@pytest.mark.parametrize(("suffix", "codec"), [(".mkv", "aac"), (".mkv", None), (".vob", None), (".webm", None)])
+def test_other_joined_files_run_on_too(tmp_path, suffix, codec):
+    path = tmp_path / f"in{suffix}"
+    if suffix == ".webm":
+        write_video(path, moving(25), frame_rate=25)
+    else:
+        flash_and_beep(path, 25, flash=10, codec=codec)
+    path.write_bytes(path.read_bytes() * 2)
+    clip = open_clip(path)
+    times = [time for _, time in clip.timed()]
+    assert len(times) == 50
+    assert max(abs(a - b) for a, b in zip(times, EVEN, strict=True)) < Fraction(1, 40)
+    assert list(clip.times()) == times
 
 
 def test_sound_hidden_by_an_edit_list_is_left_out_and_priming_is_not():
