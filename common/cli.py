@@ -2,6 +2,7 @@
 
 import argparse
 import difflib
+import io
 import os
 import re
 import sys
@@ -40,6 +41,23 @@ class Parser(argparse.ArgumentParser):
         raise UsageError(message)
 
 
+def rate(text: str) -> Fraction:
+    """A frame rate of the command line, exact; 29.97 and its like stand for 30000/1001 and its like."""
+    if text in ("23.976", "23.98", "29.97", "47.952", "59.94", "119.88"):
+        return Fraction(round(float(text)) * 1000, 1001)
+    try:
+        return Fraction(text)
+    except (ValueError, ZeroDivisionError):
+        raise argparse.ArgumentTypeError(f"{text!r}: expected a number, such as 60 or 60000/1001") from None
+
+
+def seconds(text: str) -> Fraction:
+    """A time of the command line, exact: seconds, m:ss or h:mm:ss, with decimals."""
+    if not re.fullmatch(r"(\d+:)?(\d+:)?\d+(\.\d+)?", text):
+        raise argparse.ArgumentTypeError(f"{text!r}: expected seconds, such as 90 or 1:30.5 or 0:01:30")
+    return sum(Fraction(part) * 60**power for power, part in enumerate(reversed(text.split(":"))))
+
+
 def add_common_arguments(parser: argparse.ArgumentParser) -> None:
     """The flags that every paper's run.py takes, beside the paper's own."""
     keep = argparse.SUPPRESS  # absent unless given, so that a preset is overridden only on purpose
@@ -51,15 +69,27 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
         help="mixed precision; auto, the default with --input: what the hardware has")  # fmt: skip
     group.add_argument("--compile", default=keep, action="store_true", help="torch.compile the network")
     group.add_argument("--seed", dest="manual_seed", type=int, default=keep, help="of every random draw")
-    group.add_argument("--input", help="a video file, a folder of frames or a quoted glob: run the model on it")
-    group.add_argument("--output", help="video file or folder to write")
-    group.add_argument("--fps", type=Fraction, help="of the video written, such as 60 or 60000/1001")
-    group.add_argument("--overwrite", action="store_true", help="replace an --output that is there")
+    add_video_arguments(group)
     group.add_argument("--tile", type=int, help="side of the tiles in pixels, for frames too large for memory")
     group.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE", help="override a preset's field")
     group.add_argument("--debug", action="store_true", help="show the traceback of an error")
     # Launchers append these; the environment tells the rank.
     group.add_argument("--local_rank", "--local-rank", type=int, help=argparse.SUPPRESS)
+
+
+def add_video_arguments(group) -> None:
+    """The flags of a user's own video; see common/media/README.md."""
+    group.add_argument("--input", nargs="+", metavar="PATH",
+        help="a video file, a folder of frames or a quoted glob, or several: run the model on it")  # fmt: skip
+    group.add_argument("--output", help="video file or folder to write; of several inputs a folder")
+    group.add_argument("--fps", type=rate, help="of the video written, such as 60 or 60000/1001")
+    group.add_argument("--overwrite", action="store_true", help="replace an --output that is there")
+    group.add_argument("--start", type=seconds, help="of the part of a video to take: seconds, or h:mm:ss.sss")
+    group.add_argument("--end", type=seconds, help="of the part of a video to take, after its beginning")
+    group.add_argument("--codec", help="of the video written: h264, h265, av1, vp9, ffv1 (lossless) or prores")
+    group.add_argument("--crf", type=int, help="its rate factor: 0 is best and largest; 16 with h264")
+    group.add_argument("--preset", help="its speed, as its encoder calls it, such as slow")
+    group.add_argument("--pix_fmt", help="its pixel format, as FFmpeg calls it, such as yuv444p10le")
 
 
 def add_run_arguments(parser: argparse.ArgumentParser, place: str) -> None:
@@ -110,6 +140,9 @@ def check_run_options(options: argparse.Namespace, baselines: Sequence[str] = ("
         raise UsageError("--fps goes with --input")
     if options.fps is not None and options.fps <= 0:
         raise UsageError(f"--fps {options.fps}: expected a positive number, such as 60 or 60000/1001")
+    for name in ("start", "end", "codec", "crf", "preset", "pix_fmt"):
+        if getattr(options, name) is not None and not options.input:
+            raise UsageError(f"--{name} goes with --input")
     if options.tile is not None and options.tile < 1:
         raise UsageError(f"--tile {options.tile}: expected a side in pixels")
     if options.resume not in (None, "auto") and not options.resume.isdigit():
@@ -131,6 +164,8 @@ def run(main: Callable[[list[str]], int | None], argv: list[str] | None = None) 
     `--debug` shows the traceback. Errors that are ours to mend (a bug) always show it.
     """
     argv = sys.argv[1:] if argv is None else argv
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # names that a terminal cannot show do not end a run
     try:
         return main(argv) or 0
     except (UsageError, ValueError, OSError, ArithmeticError) as error:

@@ -98,7 +98,7 @@ def list_chairs(folder: Path) -> Listing:
     listing = next((folder / name for name in names if (folder / name).is_file()), None)
     if listing is None:
         return [], {}, [f"{folder}: holds neither {' nor '.join(names)}"]
-    parts = listing.read_text(errors="replace").split()
+    parts = listing.read_text(encoding="utf-8-sig", errors="replace").split()
     faults = [f"{listing}: expected lines of 1 or 2, found {part!r}" for part in sorted({*parts} - {"1", "2"})]
     flows = len(list((folder / "data").glob("*_flow.flo")))
     if flows != len(parts):

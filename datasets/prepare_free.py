@@ -54,7 +54,7 @@ def main(argv: list[str]) -> int:
     if not (options.source or options.fetch or options.check or options.blur):
         raise UsageError("give --fetch, --source FOLDER, --blur or --check; see --help")
     cv2.setNumThreads(1)  # the threads share the cores already
-    with options.list.open(newline="", encoding="utf-8") as file:
+    with options.list.open(newline="", encoding="utf-8-sig") as file:
         lines = list(csv.DictReader(file))
     code = make(lines, options) if options.source or options.fetch or options.blur else 0
     return check(lines, options.root) if options.check and not code else code

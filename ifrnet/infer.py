@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from common.media.frame_rate import HALF, check_halves, halves, open_retimed, write_retimed
+from common.media.own_video import each_input
 from common.ops.autocast import autocast
 from common.ops.pad import pad_centred
 from common.ops.tile import tiled
@@ -85,12 +86,15 @@ def infer(options, config: Config) -> int:
     """Interpolate --input and write --output; returns the exit code."""
     device = choose_device(options.device)
     network, weights = load(options, config, device)
-    reader, timing = open_retimed(options)
     interpolator = Interpolator(network, scale=options.scale, tile=options.tile or 0, amp=config.amp, device=device)
-    if interpolator.by_halves:
-        knows = f"{weights} knows only the middle of two frames (its weights of t are 0)"
-        other = "weights trained for any t, such as IFRNet_GoPro"
-        if check_halves(timing, reader, knows, f", or {other}") > 2:
-            log.warning("%s: others are made as middles of middles; %s, make them directly", knows, other)
-    write_retimed(reader, timing, interpolator.predict, options, device)
-    return 0
+
+    def one(options) -> None:
+        reader, timing = open_retimed(options)
+        if interpolator.by_halves:
+            knows = f"{weights} knows only the middle of two frames (its weights of t are 0)"
+            other = "weights trained for any t, such as IFRNet_GoPro"
+            if check_halves(timing, reader, knows, f", or {other}") > 2:
+                log.warning("%s: others are made as middles of middles; %s, make them directly", knows, other)
+        write_retimed(reader, timing, interpolator.predict, options, device)
+
+    return each_input(one, options)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from common.media.image import crop_to_multiple, to_uint8
-from common.media.own_video import Timed, open_input, write_output
+from common.media.own_video import Timed, each_input, open_input, write_output
 from common.ops.pad import pad_to_multiple
 from common.ops.tile import tiled
 from common.training.distributed import choose_device
@@ -48,6 +48,10 @@ def infer(options, config: Config) -> int:
     """Run the model on --input and write --output; returns the exit code."""
     device = choose_device(options.device)
     network, _ = load(options, config, device)
+    return each_input(lambda one: _deblur_clip(one, config, network, device), options)
+
+
+def _deblur_clip(options, config: Config, network, device: torch.device) -> None:
     reader = open_input(options)
 
     def step(window: list[Tensor], memory: Tensor) -> Tensor:
@@ -73,4 +77,3 @@ def infer(options, config: Config) -> int:
             yield to_uint8(result[0].permute(1, 2, 0).cpu().numpy()), times.pop(0)
 
     write_output(results(), reader, options)
-    return 0

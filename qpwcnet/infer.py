@@ -122,11 +122,8 @@ def infer(options, config: Config) -> int:
     """Run the network on --input and write --output, --flo or both; returns the exit code."""
     device = choose_device(options.device)
     network, _ = load(options, config, device)
-    if config.task == "interp":
-        _interpolate(options, network, device, config.amp)
-    else:
-        _write_flows(options, network, device, config.amp)
-    return 0
+    make = _interpolate if config.task == "interp" else _write_flows
+    return own_video.each_input(lambda one: make(one, network, device, config.amp), options)
 
 
 def _interpolate(options, network: nn.Module, device: torch.device, amp: str) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 from common.media.flow_file import read_flow
 from common.media.image import list_frames, read_clip
 from common.sets.clips import Clip, find_clips, is_clip_set
-from common.sets.vimeo90k import list_clips
+from common.sets.vimeo90k import list_clips, read_text
 
 FLOW_SETS = ("sintel_clean", "sintel_final", "chairs", "kitti15", "things", "flow_pair")
 TRIPLET_SETS = ("vimeo90k", "ytvos", "middlebury")
@@ -200,7 +200,7 @@ def _chairs(root: Path, data: str, split: str) -> list[Pair]:
     listing = next((root / name for name in CHAIRS_LISTS if (root / name).is_file()), None)
     if listing is None:
         raise ValueError(f"{root}: holds neither {' nor '.join(CHAIRS_LISTS)}; get the list (datasets/README.md)")
-    parts = listing.read_text(errors="replace").split()
+    parts = read_text(listing).split()
     if not set(parts) <= {"1", "2"}:
         raise ValueError(f"{listing}: expected a line a pair, 1 for training or 2 for validation; get it again")
     flows = sorted(_folder(root / "data", "two frames and a flow of every pair").glob("*_flow.flo"))

@@ -28,6 +28,10 @@ def infer(options, config: Config) -> int:
     """Run the model on --input and write --output; returns the exit code."""
     device = choose_device(options.device)
     network, _ = load(options, config, device)
+    return own_video.each_input(lambda one: _enhance_clip(one, config, network, device), options)
+
+
+def _enhance_clip(options, config: Config, network, device: torch.device) -> None:
     reader = own_video.open_input(options)
     own_video.check_rate(options, reader)
     if network is None:
@@ -37,7 +41,6 @@ def infer(options, config: Config) -> int:
         parts = {"tile": options.tile or 0, "chop": options.chop, "flips": options.flips}
         results = enhance(Enhancer(network, amp=config.amp, **parts), reader, padding, device)
     own_video.write_output(results, reader, options)
-    return 0
 
 
 def choose_padding(reader: VideoReader | FolderReader, asked: str | None) -> str:

@@ -17,7 +17,7 @@ from common.media.classical_flow import interpolate
 from common.media.frame_rate import check_halves, halves, open_retimed, write_retimed
 from common.media.frame_windows import neighbour_indices, windows
 from common.media.image import to_uint8
-from common.media.own_video import Timed, check_rate, open_input, write_output
+from common.media.own_video import Timed, check_rate, each_input, open_input, write_output
 from common.ops.autocast import autocast
 from common.ops.tile import tiled
 from common.training.distributed import choose_device
@@ -60,10 +60,9 @@ def infer(options, config: Config) -> int:
     network, _ = load(options, config, device)
     task = options.task or config.task
     if task == "interp":
-        _interpolate(options, network, device, config.amp)
-    else:
-        _restore_clip(options, network, device, config.amp, SCALE if task == "sr" else 1)
-    return 0
+        return each_input(lambda one: _interpolate(one, network, device, config.amp), options)
+    enlarge = SCALE if task == "sr" else 1
+    return each_input(lambda one: _restore_clip(one, network, device, config.amp, enlarge), options)
 
 
 def _interpolate(options, network: TOFlow | None, device: torch.device, amp: str) -> None:

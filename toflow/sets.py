@@ -11,7 +11,7 @@ from common.media.frame_windows import neighbour_indices
 from common.media.image import list_frames
 from common.sets import clips as clip_sets
 from common.sets.clips import Clip, clip_set
-from common.sets.vimeo90k import list_clips
+from common.sets.vimeo90k import list_clips, read_text
 
 WINDOW = 7  # frames that the network sees to better the middle one
 TASKS = ("interp", "denoise", "deblock", "sr")
@@ -235,7 +235,7 @@ def _sintel(root: Path) -> list[FlowSample]:
 def _chairs(root: Path) -> list[FlowSample]:
     flows = sorted((root / "data").glob("*_flow.flo"))
     listing = root / "chairs_split.txt"
-    parts = listing.read_text().split() if listing.is_file() else ["1"] * len(flows)
+    parts = read_text(listing).split() if listing.is_file() else ["1"] * len(flows)
     if len(parts) != len(flows):
         raise ValueError(f"{listing}: {len(parts)} lines, but {root / 'data'} holds {len(flows)} flows; get it again")
     samples = []

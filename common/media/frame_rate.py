@@ -15,6 +15,7 @@ from torch import Tensor
 
 from common.cli import UsageError
 from common.media import own_video, scene_cuts
+from common.media.containers import STILL
 from common.media.image import to_uint8
 from common.media.scene_cuts import is_cut
 from common.media.video_reader import FolderReader, VideoReader
@@ -194,11 +195,15 @@ def between(
 
 
 def retimed(frames: Iterable[tuple], timing: Timing, between: Callable) -> Iterator[tuple[np.ndarray, Fraction]]:
-    """The frames of the result and their times; holds two frames of the input, which are (image, time or None)."""
+    """The frames of the result and their times; holds two frames of the input, which are (image, time or None).
+
+    A gap that is many times as long as usual is a still: the frame before it stays.
+    """
     timed = ((image, number / timing.rate if time is None else time) for number, (image, time) in enumerate(frames))
     for (first, start), (second, end) in pairwise(timed):
         steps = list(timing.steps(start, end))
-        made = between(first, second, [t for t, _ in steps if t])
+        is_still = (end - start) * timing.rate > STILL
+        made = repeat(first) if is_still else between(first, second, [t for t, _ in steps if t])
         for t, time in steps:
             yield (next(made) if t else first), time
     for _, time in timing.steps(end):

@@ -18,15 +18,15 @@ IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".ppm", ".pgm", ".bmp", ".tif", ".tif
 _WRITE_FLAGS = {".jpg": [cv2.IMWRITE_JPEG_QUALITY], ".jpeg": [cv2.IMWRITE_JPEG_QUALITY], ".png": None, ".ppm": None}
 
 
-def read_image(path: str | os.PathLike) -> np.ndarray:
+def read_image(path: str | os.PathLike, *, upright: bool = False) -> np.ndarray:
     """Read an image file as HxWx3 RGB uint8.
 
-    Grey is repeated over three channels, alpha is dropped, the EXIF orientation is ignored (frames of data sets are
-    meant as stored). 16-bit values v become round(v / 257), so 65535 is 255 and values widened from 8 bits come back
-    exactly; OpenCV's own conversion cuts the low byte instead.
+    Grey is repeated over three channels, alpha is dropped. 16-bit values v become round(v / 257), so 65535 is 255 and
+    values widened from 8 bits come back exactly; OpenCV's own conversion cuts the low byte instead.
 
     Args:
         path: file that OpenCV can decode, any Unicode name; or a frame of a clip (`common.media.clip_file`).
+        upright: turned as its EXIF orientation tells; frames of data sets are meant as stored.
 
     Returns:
         HxWx3 uint8, RGB.
@@ -38,10 +38,19 @@ def read_image(path: str | os.PathLike) -> np.ndarray:
     path = Path(path)
     if clip_file.is_frame(path):
         return clip_file.read_frame(path)
-    return FILES.get(path, "image", lambda: _decode(path), np.copy, lambda image: image.nbytes)
+    kind = "upright image" if upright else "image"
+    return FILES.get(path, kind, lambda: _decode(path, upright), np.copy, lambda image: image.nbytes)
 
 
-def _decode(path: Path) -> np.ndarray:
+def has_alpha(path: str | os.PathLike) -> bool:
+    """Whether something in a readable image file is transparent."""
+    if clip_file.is_frame(Path(path)):
+        return False
+    image = cv2.imdecode(np.frombuffer(Path(path).read_bytes(), np.uint8), cv2.IMREAD_UNCHANGED)
+    return image.ndim == 3 and image.shape[2] == 4 and image[..., 3].min() < np.iinfo(image.dtype).max
+
+
+def _decode(path: Path, upright: bool) -> np.ndarray:
     try:
         data = path.read_bytes()
     except OSError as error:
@@ -49,7 +58,7 @@ def _decode(path: Path) -> np.ndarray:
     defect = file_defect(data)
     if defect:
         raise ValueError(f"{path} {defect}; copy, download or extract it again")
-    flags = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH | cv2.IMREAD_IGNORE_ORIENTATION
+    flags = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH | (0 if upright else cv2.IMREAD_IGNORE_ORIENTATION)
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     except cv2.error:

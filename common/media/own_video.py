@@ -1,18 +1,64 @@
 """The user's own clip, from --input to --output: opened, run frame by frame, written with its sound, told."""
 
+import argparse
+import os
 import signal
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
 from common.cli import UsageError
+from common.media.containers import CONTAINERS
+from common.media.image import IMAGE_SUFFIXES
 from common.media.video_reader import FolderReader, VideoReader, open_clip
 from common.media.video_writer import open_writer
 
 Timed = tuple[np.ndarray, Fraction | None]  # a frame, HxWx3 uint8, and its time in seconds
+
+
+def each_input(process: Callable[[argparse.Namespace], object], options) -> int:
+    """Run `process` with the options of one --input after the other; returns the exit code.
+
+    Results of several lie in the folder --output, by the names of the inputs. An input that fails is told, and the
+    others are done.
+
+    Raises:
+        UsageError: several inputs, and --output is no folder, two have the same name, or all are images.
+    """
+    if len(options.input) == 1:
+        process(argparse.Namespace(**{**vars(options), "input": options.input[0]}))
+        return 0
+    if all(Path(path).suffix.lower() in IMAGE_SUFFIXES for path in options.input):  # a shell made them of a pattern
+        raise UsageError(f"--input {options.input[0]} ...: frames are given by their folder or a quoted pattern")
+    folders = [Path(getattr(options, name)) for name in ("output", "flo") if getattr(options, name, None)]
+    if blocker := next((path for path in folders if path.is_file() or path.suffix.lower() in CONTAINERS), None):
+        raise UsageError(f"{blocker} is one file for {len(options.input)} of --input: expected a folder")
+    names = [_result_name(path) for path in options.input]
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise UsageError(f"two of --input would be written to {folders[0] / twice}: expected different names")
+    code = 0
+    for path, name in zip(options.input, names, strict=True):
+        own = {"input": path, "output": options.output and os.path.join(options.output, name)}
+        if getattr(options, "flo", None):
+            own["flo"] = os.path.join(options.flo, name.rstrip("/") if name.endswith("/") else Path(name).stem)
+        try:
+            process(argparse.Namespace(**{**vars(options), **own}))
+        except (UsageError, ValueError, OSError, ArithmeticError) as error:
+            print(f"error: {' '.join(str(error).split())}", file=sys.stderr, flush=True)
+            code = 1
+    return code
+
+
+def _result_name(path: str) -> str:
+    """Of a video a file of its name; of images a folder, whose name ends in a slash."""
+    path = Path(path)
+    if path.is_file() and path.suffix.lower() not in IMAGE_SUFFIXES:
+        return path.name if path.suffix.lower() in CONTAINERS else f"{path.stem}.mkv"
+    return f"{path.parent.name if '*' in path.name else path.stem if path.is_file() else path.name}/"
 
 
 def open_input(options) -> VideoReader | FolderReader:
@@ -24,7 +70,7 @@ def open_input(options) -> VideoReader | FolderReader:
         ValueError: it is no clip.
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    reader = open_clip(options.input)
+    reader = open_clip(options.input, options.start, options.end)
     if hasattr(options, "from_the_box"):  # see common/checkpoints/choose_weights.py
         print(options.from_the_box, file=sys.stderr)
     return reader
@@ -62,11 +108,14 @@ def write(
     Args:
         results: frames with their times.
         reader: of the input, whose sound and colour tags are kept.
-        options: of the command line: input, output and overwrite are read.
+        options: of the command line: those of `cli.add_video_arguments` are read.
         rate: frame rate of a video.
         total: how many there will be, about.
         names: of the frames in a folder.
         sound: whether the input's sound still fits.
+
+    Raises:
+        ValueError: the input is cut off, and --output was there: it stays, and the part lies beside it.
     """
     writer = open_writer(
         options.output,
@@ -74,10 +123,16 @@ def write(
         like=reader,
         audio_from=options.input if reader.frame_rate and sound else None,
         names=names,
+        codec=options.codec,
+        crf=options.crf,
+        preset=options.preset,
+        pix_fmt=options.pix_fmt,
         overwrite=options.overwrite,
     )
     with writer, tqdm(total=total, unit="frame", disable=None, file=sys.stderr) as bar:
         for image, time in results:
             writer.write(image, time)
             bar.update()
+        if reader.is_cut_off and Path(options.output).is_file():  # a whole result is not given up for a part
+            raise ValueError(f"{options.input}: {reader.damage}")
     return writer.count

@@ -7,12 +7,14 @@ so nothing is lost between the encoder and the file.
 
 import glob
 import logging
+import math
 import os
 import re
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 
 import av
@@ -24,53 +26,78 @@ from common.media.containers import (
     QUEUE,
     check_size,
     explained,
+    main_picture,
     open_input,
-    picture_streams,
     usual_matrix,
 )
-from common.media.image import IMAGE_SUFFIXES, list_frames, read_image
+from common.media.image import IMAGE_SUFFIXES, has_alpha, list_frames, read_image
+from common.media.packet_times import Clock, PictureFrames, frame_rate
 
 log = logging.getLogger(__name__)
 
 MATRICES = (1, 4, 5, 6, 7, 9)  # codes of ITU-T H.273 that swscale converts
+UNTOLD = (0, 2)  # RGB, and unknown: `usual_matrix` stands for them
 
 
-def open_clip(path: str | os.PathLike) -> "VideoReader | FolderReader":
+def open_clip(
+    path: str | os.PathLike, start: Fraction | None = None, end: Fraction | None = None
+) -> "VideoReader | FolderReader":
     """Open a clip for reading.
 
     Args:
         path: a video file, an image file, a folder of images, or a pattern of images such as "frames/*.png". Images
             come in the order of their names, numbers compared as numbers.
+        start: of a video: seconds after its first frame; frames before are left out.
+        end: of a video: seconds after its first frame; frames from there on are left out.
 
     Returns:
         A reader, which can be iterated again and again: `for image in reader` gives HxWx3 uint8 RGB,
         `for image, time in reader.timed()` also the time in seconds as a Fraction (None for images). Attributes:
         `path`; `size` (H, W); `frame_rate`, an exact Fraction in Hz (None for images); `num_frames`, for progress only
         (None where unknown); `names` of the image files (None for videos); `damage`, after reading: what
-        of a video had to be guessed or was cut off (None: nothing). A damaged frame, or one of another size, is a
-        ValueError that names it, when it is reached.
+        of a video had to be guessed or was cut off (None: nothing), and `is_cut_off`. A damaged frame, or one of
+        another size, is a ValueError that names it, when it is reached. Images are turned as their EXIF orientation
+        tells. What of the input is lost, such as alpha, is told in a line.
 
     Raises:
         FileNotFoundError: nothing is there.
-        ValueError: no image in the folder, no video in the file, or a first frame that cannot be decoded.
+        ValueError: no image in the folder, no video in the file, no frame between `start` and `end`, or a first frame
+            that cannot be decoded.
     """
     path = Path(path)
+    if path.is_file() and path.suffix.lower() not in IMAGE_SUFFIXES:
+        return VideoReader(path, start or Fraction(0), end)
+    if start is not None or end is not None:
+        raise ValueError(f"{path} is no video, --start and --end do not go with it: choose images by a pattern")
     if path.is_file():
-        return FolderReader(path, [path]) if path.suffix.lower() in IMAGE_SUFFIXES else VideoReader(path)
+        return FolderReader(path, [path])
     if path.is_dir():
         files = list_frames(path)
         if not files:
             raise ValueError(f"no images in {path}: expected frames ({' '.join(IMAGE_SUFFIXES)}), or give a video file")
         return FolderReader(path, files)
-    files = [file for file in glob.glob(str(path)) if os.path.isfile(file)]
+    # Brackets and the like in the name of a folder that is there are no pattern.
+    pattern = os.path.join(glob.escape(str(path.parent)), path.name) if path.parent.is_dir() else str(path)
+    files = [file for file in glob.glob(pattern) if os.path.isfile(file)]
     if not files:
         raise FileNotFoundError(f"{path} does not exist: expected a video file, a folder of frames or a quoted pattern")
     files.sort(key=lambda file: [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", file)])
     return FolderReader(path, [Path(file) for file in files])
 
 
+def missing_numbers(names: Sequence[str]) -> int:
+    """How many numbers of a sequence such as f_001.png, f_002.png ... are missing; 0 for other names."""
+    parts = [re.fullmatch(r"(.*?)(\d+)(\.\w+)", name) for name in names]
+    if None in parts or len({(part[1], part[3]) for part in parts}) > 1:
+        return 0
+    numbers = [int(part[2]) for part in parts]
+    steps = {b - a for a, b in pairwise(numbers)}
+    return numbers[-1] - numbers[0] + 1 - len(numbers) if 1 in steps else 0  # each second one, say, is a choice
+
+
 class _Reader:
     damage: str | None = None
+    is_cut_off = False
 
     def __iter__(self) -> Iterator[np.ndarray]:
         return (image for image, _ in self.timed())
@@ -89,11 +116,15 @@ class FolderReader(_Reader):
         self.path, self.files = path, files
         self.names = [file.name for file in files]
         self.num_frames = len(files)
-        self.size = read_image(files[0]).shape[:2]
+        self.size = read_image(files[0], upright=True).shape[:2]
+        if has_alpha(files[0]):
+            log.warning("%s: its alpha channel is dropped", files[0])
+        if missing := missing_numbers(self.names):
+            log.warning("%s: between its first and last image %d numbers are missing", path, missing)
 
     def _read(self):
         for file in self.files:
-            image = read_image(file)
+            image = read_image(file, upright=True)
             check_size(file, image.shape, self.size)
             yield image, None
 
@@ -109,83 +140,159 @@ class VideoReader(_Reader):
 
     names = None
 
-    def __init__(self, path: Path):
-        self.path = path
+    def __init__(self, path: Path, begin: Fraction = Fraction(0), end: Fraction | None = None):
+        self.path, self.is_trimmed = path, bool(begin) or end is not None
+        self.start = self.length = None  # first frame, seconds by the file's clock; seconds from there to `end`
+        self._said = set()
+        with open_input(path) as container:
+            stream = self._stream(container)
+            self.time_base = stream.time_base  # seconds; the file's times are multiples of it
+            self.metadata = dict(container.metadata)  # title and the like
+            self.frame_rate = frame_rate(container)
+            self.num_frames = stream.frames or round(self.frame_rate * (container.duration or 0) / av.time_base) or None
         with open_input(path) as container:
             stream = self._stream(container)
             with explained(f"the first frame of {path} cannot be decoded; expected a playable video"):
-                frame = next(container.decode(stream), None)
+                frame, first = next(self._frames(container, PictureFrames(container, stream)), (None, None))
             if frame is None:
                 raise ValueError(f"{path} holds no frame: the recording was cut off? Expected a playable video")
-            self.frame_rate = _frame_rate(stream)
-            self.time_base = stream.time_base  # seconds; the file's times are multiples of it
-            self.start = (frame.pts or 0) * frame.time_base
-            self.num_frames = stream.frames or None
-            if not self.num_frames and container.duration:
-                self.num_frames = max(1, round(self.frame_rate * container.duration / av.time_base))
-            self.size = _upright(np.empty((frame.height, frame.width, 0)), frame).shape[:2]
-            known = frame.colorspace in MATRICES
-            self.matrix = int(frame.colorspace) if known else usual_matrix(frame.height, frame.width)
-            self.primaries, self.transfer = int(frame.color_primaries), int(frame.color_trc)
-            aspect = stream.sample_aspect_ratio or Fraction(1)
-            self.aspect = aspect if self.size == (frame.height, frame.width) else 1 / aspect  # of a pixel, upright
+            self.start = first
+            self._look(frame, stream)
+        if self.is_trimmed:
+            near = min(self.time_base, 1 / self.frame_rate / 4)  # the container's rounding moves no frame out or in
+            self._trim(first + begin - near, None if end is None else first + end - near)
+
+    def _trim(self, start: Fraction, end: Fraction | None) -> None:
+        """Leave frames before `start` and from `end` on out."""
+        whole, self.start = self.start, start
+        with open_input(self.path) as container:
+            frames = self._frames(container, PictureFrames(container, self._stream(container)))
+            with explained(f"{self.path} cannot be decoded up to --start; expected a whole file"):
+                frame, self.start = next(frames, (None, start))
+        if frame is None or (end is not None and end <= self.start):
+            raise ValueError(f"{self.path} has no frame between --start and --end: expected times within it")
+        self.length = None if end is None else end - self.start
+        if self.num_frames:
+            rest = self.num_frames - round((self.start - whole) * self.frame_rate)
+            self.num_frames = max(1, min(rest, math.ceil(self.length * self.frame_rate) if end is not None else rest))
+
+    def _look(self, frame, stream) -> None:
+        """Size and colours, from the first frame; what of it will be lost is told."""
+        self.size = _upright(np.empty((frame.height, frame.width, 0)), frame).shape[:2]
+        self.matrix = int(frame.colorspace)
+        if self.matrix in UNTOLD:
+            self.matrix = usual_matrix(frame.height, frame.width)
+        if self.matrix not in MATRICES:
+            raise ValueError(
+                f"{self.path}: colour matrix {self.matrix} cannot be converted; expected one of "
+                f"{', '.join(map(str, MATRICES))} (codes of H.273), as ffmpeg -vf zscale=matrix=709 makes"
+            )
+        self.primaries, self.transfer = int(frame.color_primaries), int(frame.color_trc)
+        aspect = stream.sample_aspect_ratio or Fraction(1)
+        self.aspect = aspect if self.size == (frame.height, frame.width) else 1 / aspect  # of a pixel, upright
+        components = frame.format.components
+        bits = max(component.bits for component in components)
+        if bits > 8:
+            self._say(f"its {bits} bits a channel become 8; curve and colours stay as its tags tell")
+        if any(component.is_alpha for component in components) and not _is_opaque(frame):
+            self._say("its alpha channel is dropped")
+        if frame.interlaced_frame:
+            self._say("it is interlaced and its combs stay; better give what ffmpeg -i INPUT -vf bwdif makes of it")
 
     def _stream(self, container):
-        streams = picture_streams(container)
-        if not streams or streams[0].codec_context is None:
+        stream = main_picture(container)
+        if stream is None:
             raise ValueError(f"{self.path} holds no video that can be decoded: expected a video file")
-        streams[0].thread_type = "AUTO"
-        return streams[0]
+        stream.thread_type = "AUTO"
+        return stream
+
+    def _say(self, what: str) -> None:
+        """Tell something once, however often the clip is read."""
+        if what not in self._said:
+            self._said.add(what)
+            log.warning("%s: %s", self.path, what)
 
     def times(self) -> Iterator[Fraction]:
         """The times that `timed` will give, from the packets, in a fraction of the time that decoding takes."""
+        seconds, last = [], None
         with open_input(self.path) as container:
-            packets = container.demux(self._stream(container))
-            ticks = [packet.pts for packet in packets if packet.size]  # the last packet marks the end and is empty
-        if None not in ticks:  # AVI may tell none
-            ticks = sorted(tick for tick in ticks if tick * self.time_base >= self.start)  # what comes first is cut off
+            for told in PictureFrames(container, self._stream(container)).times():
+                last = self._next(last, told)
+                seconds.append(last)
         time = None
-        for count, tick in enumerate(ticks):
-            time = self._time(tick, count, time)
-            yield time
+        for second in sorted(seconds):
+            if second >= self.start and not self._is_over(
+                second
+            ):  # what comes first cannot be decoded, or is not asked
+                time = self._time(second, time)
+                yield time
+
+    def _next(self, last: Fraction | None, told: Fraction | None) -> Fraction:
+        """The seconds of a frame; where the file tells none, it follows the one before."""
+        if told is not None:
+            return told
+        return Fraction(0) if last is None else last + 1 / self.frame_rate
+
+    def _is_over(self, seconds: Fraction) -> bool:
+        return self.length is not None and seconds - self.start >= self.length
+
+    def _frames(self, container, pictures: PictureFrames) -> Iterator[tuple]:
+        """The frames as they are decoded, and their seconds by the file's clock."""
+        if self.is_trimmed and self.start and container.format.name.startswith(("mov", "matroska")):  # no jumps there
+            container.seek(max(0, math.floor(self.start * av.time_base)))  # to the key frame before
+        seconds = None
+        for frame, told in pictures:
+            seconds = self._next(seconds, told)
+            if self._is_over(seconds):
+                return
+            if self.start is None or seconds >= self.start:
+                yield frame, seconds
 
     def _read(self):
         converter = VideoReformatter()
-        count, time, damaged = 0, None, False
+        count, time = 0, None
         with open_input(self.path) as container:
             stream = self._stream(container)
-            frames = container.decode(stream)  # drains the decoder at the end, so the last frames come too
+            pictures = PictureFrames(container, stream)  # drains the decoder at the end, so the last frames come too
+            frames = self._frames(container, pictures)
             while True:
                 # The decoder runs some frames ahead, so an error may belong to one a little later.
                 with explained(f"frame {count} of {self.path} or one soon after is damaged; expected a whole file"):
-                    frame = next(frames, None)
+                    frame, seconds = next(frames, (None, None))
                 if frame is None:
                     break
-                if frame.is_corrupt and not damaged:
-                    damaged = True  # no error: recordings of broadcasts begin so
+                if frame.is_corrupt and not self.damage:  # no error: recordings of broadcasts begin so
                     self.damage = f"frame {count} is damaged, the decoder guessed part of it"
-                    log.warning("%s: %s", self.path, self.damage)
+                    self._say(self.damage)
                 matrix = frame.colorspace if frame.colorspace in MATRICES else self.matrix
                 rgb = converter.reformat(frame, format="rgb24", src_colorspace=matrix, interpolation=FILTER)
                 image = np.ascontiguousarray(_upright(rgb.to_ndarray(), frame))
                 check_size(f"frame {count} of {self.path}", image.shape, self.size)
-                time = self._time(frame.pts, count, time)
+                time = self._time(seconds, time)
+                if pictures.clock.jumped:
+                    self._say("its clock jumps; what follows is moved, sound and picture alike")
                 yield image, time
                 count += 1
-            if count < 0.9 * (stream.frames or self._told(container, time, count)):  # an edit list may hide a few
+            if self.is_trimmed:
+                return
+            promised = min(stream.frames, len(stream.index_entries) or stream.frames) - pictures.hidden
+            if promised <= 0:
+                promised = self._told(container, pictures.clock, count)
+            self.is_cut_off = count < 0.9 * promised
+            if self.is_cut_off:
                 self.damage = f"it ends after {count} frames, and is longer by what it tells"
-            if count < stream.frames:
-                log.warning("%s: only %d of %d frames could be read; is it complete?", self.path, count, stream.frames)
+            if self.is_cut_off or (count < promised and stream.frames):
+                self._say(f"only {count} of {promised} frames could be read; is it complete?")
 
-    def _told(self, container, last: Fraction, count: int) -> float:
+    def _told(self, container, clock: Clock, count: int) -> int:
         """How many frames there would be at the pace of those that were read, up to the end that the file tells."""
-        seconds = last + 1 / self.frame_rate
-        return count * max(1.0, (container.duration or 0) / av.time_base / seconds)
+        end = Fraction((container.start_time or 0) + (container.duration or 0), av.time_base)
+        if clock.jumped or clock.latest <= self.start:
+            return count
+        return round(count * max(1, (end - self.start) / (clock.latest - self.start)))
 
-    def _time(self, ticks: int | None, count: int, previous: Fraction | None) -> Fraction:
-        if ticks is None:
-            return count / self.frame_rate
-        time = ticks * self.time_base - self.start
+    def _time(self, seconds: Fraction, previous: Fraction | None) -> Fraction:
+        time = seconds - self.start
         exact = round(time * self.frame_rate) / self.frame_rate
         if abs(time - exact) < self.time_base:
             time = exact
@@ -205,14 +312,9 @@ def _ahead(iterator):
         iterator.close()
 
 
-def _frame_rate(stream) -> Fraction:
-    average, nominal = stream.average_rate, stream.guessed_rate
-    if average and nominal and abs(nominal / average - 1) > 0.01:
-        rate = average  # variable: the nominal rate is then only the grid of all times, often 600 or 90000
-    else:
-        rate = nominal or average or Fraction(25)
-    ntsc = Fraction(round(rate * 1001 / 1000) * 1000, 1001)
-    return ntsc if abs(ntsc / rate - 1) < 1e-6 else rate  # Matroska stores nanoseconds a frame
+def _is_opaque(frame) -> bool:
+    """Whether alpha is there for form's sake, as in every GIF."""
+    return frame.format.name in ("bgra", "rgba") and frame.reformat(format="rgba").to_ndarray()[..., 3].min() == 255
 
 
 def _upright(image: np.ndarray, frame) -> np.ndarray:

@@ -4,9 +4,11 @@ import logging
 import math
 import os
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from fractions import Fraction
+from itertools import count
 from pathlib import Path
 
 import av
@@ -17,19 +19,23 @@ from common.media.containers import (
     CONTAINERS,
     FILTER,
     QUEUE,
+    STILL,
     UNKNOWN,
+    Kind,
     check_size,
+    main_picture,
     open_input,
-    picture_streams,
     usual_matrix,
 )
+from common.media.encoders import Encoding
 from common.media.image import write_image
+from common.media.tracks import Tracks, texts
 from common.media.video_reader import FolderReader, VideoReader
 
 log = logging.getLogger(__name__)
 
 
-WRITABLE = f"a folder, or a file ending in {' '.join(CONTAINERS)}"
+WRITABLE = f"a folder (with a final slash, whatever its name), or a file ending in {' '.join(CONTAINERS)}"
 
 
 class _Writer:
@@ -101,110 +107,141 @@ class FolderWriter(_Writer):
 class VideoWriter(_Writer):
     """A video file; see `open_writer`."""
 
-    def __init__(self, path: Path, frame_rate: Fraction, like, audio_from, crf: int):
+    def __init__(self, path: Path, frame_rate: Fraction, like, tracks_from, encoding: Encoding, overwrite: bool):
         super().__init__(path)
         self.frame_rate = frame_rate
-        self.part = path.with_name(f"{path.stem}.part{path.suffix}")
-        self._format, self._codec, options = CONTAINERS[path.suffix.lower()]
-        self._options = {"crf": str(crf), **options}
-        self._like = like
-        self._sound = _Sound(audio_from) if audio_from else None
+        self.part = None  # the file until it is whole
+        self._kind = CONTAINERS[path.suffix.lower()]
+        self._encoding = encoding
+        encoding.check(self._kind)
+        self._like, self._overwrite = like, overwrite
+        self._tracks = _tracks(tracks_from, like, self._kind) if tracks_from else None
         self._converter = VideoReformatter()
         self._container = None  # opened by the first frame, which tells the size
-        self._last, self._end = -math.inf, Fraction(0)  # the last time in ticks; the end of that frame in seconds
+        self._last, self._time, self._length = -math.inf, None, 1 / frame_rate  # of the last frame: ticks, seconds
+        self._first = None  # packet: its ticks of decoding and of showing
         # One tick divides 1 / frame_rate, and the source's own ticks as often as frames are put in between.
         ticks = like.time_base.denominator * max(1, round(frame_rate / like.frame_rate)) if like else 90_000
         ticks = math.lcm(ticks, frame_rate.numerator)
         if ticks > 10_000_000:  # containers have 32 bits
             ticks = frame_rate.numerator * max(1, 1_000_000 // frame_rate.numerator)
-        self._tick = 1 / frame_rate if self._format == "avi" else Fraction(1, ticks)
-        path.parent.mkdir(parents=True, exist_ok=True)
+        self._tick = 1 / frame_rate if self._kind.format == "avi" else Fraction(1, ticks)
+        self._lead = round(self._tracks.lead / self._tick) if self._tracks else 0  # ticks before the first frame
+        with self._named():
+            path.parent.mkdir(parents=True, exist_ok=True)
 
     def _start(self, height: int, width: int) -> None:
-        container = av.open(f"file:{self.part}", "w", format=self._format)
-        stream = container.add_stream(self._codec, rate=self.frame_rate, options=self._options)
-        stream.width, stream.height = width, height
-        stream.pix_fmt = "yuv444p" if self._codec == "libx264" and (width % 2 or height % 2) else "yuv420p"
+        self.part = _unused(self.path)
+        try:
+            self._container = self._started(height, width)
+        except BaseException:
+            self.part.unlink()
+            raise
+
+    def _started(self, height: int, width: int):
+        container = av.open(f"file:{self.part}", "w", format=self._kind.format)
+        stream = self._encoding.add_stream(container, self._kind, self.frame_rate, height, width)
         stream.time_base = stream.codec_context.time_base = self._tick
-        stream.codec_context.color_range = 1  # limited
-        stream.codec_context.colorspace = self._like.matrix if self._like else usual_matrix(height, width)
+        is_rgb = stream.codec_context.format.is_rgb
+        stream.codec_context.color_range = 2 if is_rgb else 1  # full, limited
+        matrix = self._like.matrix if self._like else usual_matrix(height, width)
+        stream.codec_context.colorspace = 0 if is_rgb else matrix
         stream.codec_context.color_primaries = self._like.primaries if self._like else UNKNOWN
         stream.codec_context.color_trc = self._like.transfer if self._like else UNKNOWN
         if self._like and self._like.aspect != 1:
             stream.codec_context.sample_aspect_ratio = self._like.aspect
-        if self._sound:
-            self._sound.connect(container)
+        if self._like:
+            container.metadata.update(texts(self._like.metadata))
+        if self._tracks:
+            self._tracks.connect(container, stream)
         container.start_encoding()
-        self._container, self._stream = container, stream
+        self._stream = stream
+        return container
 
     def _encode(self, image, index, time):
-        if self._container is None:
-            try:
+        with self._named():
+            if self._container is None:
                 self._start(*image.shape[:2])
-            except (ValueError, av.error.FFmpegError) as error:
-                if not self._sound or isinstance(error, OSError):  # a full disk has nothing to do with the sound
-                    raise
-                log.warning("%s cannot hold the input's sound, which is left out: .mkv holds any sound", self.path)
-                self._sound = None
-                self._start(*image.shape[:2])
-        time = index / self.frame_rate if time is None else time
-        self._last = max(round(time / self._tick), self._last + 1)
-        self._end = time + 1 / self.frame_rate
+            self._encode_frame(image, index / self.frame_rate if time is None else time)
+
+    def _encode_frame(self, image, time):
+        self._last = max(round(time / self._tick) + self._lead, self._last + 1)
+        if self._time is not None and 0 < time - self._time < STILL / self.frame_rate:
+            self._length = time - self._time  # a frame lasts as long as the one before it, unless that was a still
+        self._time = time
         context = self._stream.codec_context
         frame = self._converter.reformat(
             av.VideoFrame.from_ndarray(image, format="rgb24"),
             format=context.pix_fmt,
-            dst_colorspace=context.colorspace,
+            dst_colorspace=context.colorspace or None,
             dst_color_range=context.color_range,
             interpolation=FILTER,
         )
         frame.pts, frame.time_base = self._last, self._tick
         self._mux(frame)
-        if self._sound:
-            self._container.mux(self._sound.until(time))
+        if self._tracks:
+            self._container.mux(self._tracks.until(time))
 
     def _mux(self, frame):
-        for packet in self._stream.encode(frame):
-            packet.duration = round(1 / self.frame_rate / self._tick)  # the last one's counts for the file's frame rate
-            self._container.mux(packet)
+        packets = self._stream.encode(frame)
+        for packet in packets:
+            self._first = self._first or (packet.dts, packet.pts)
+            packet.duration = round(self._length / self._tick)
+        if packets and frame is None:  # MP4 ends after the last one, in the order of decoding
+            dts, pts = self._first
+            packets[-1].duration += (self._last - pts) - (packets[-1].dts - dts)
+        self._container.mux(packets)
 
     def _finish(self, complete):
-        if self._container is None:
-            return  # not one frame: no file
         try:
-            self._mux(None)  # what the encoder still holds
-            if self._sound:
-                self._container.mux(self._sound.until(math.inf if complete else self._end))
+            if self._container is not None:  # else not one frame: no file
+                self._finish_file(complete)
         finally:
-            self._container.close()
-        os.replace(self.part, self.path)
+            if self._tracks:
+                self._tracks.close()
+
+    def _finish_file(self, complete):
+        with self._named():
+            try:
+                self._mux(None)  # what the encoder still holds
+                if self._tracks:
+                    self._container.mux(self._tracks.until(math.inf if complete else self._time + self._length))
+                    self._container.mux(self._tracks.rest())
+            finally:
+                self._container.close()
+            with open(self.part, "r+b") as file:
+                os.fsync(file.fileno())
+            if self.path.exists() and not (complete and self._overwrite):
+                log.warning("%s stays as it was; what was made of the new one is %s", self.path, self.part)
+            else:
+                os.replace(self.part, self.path)
+
+    @contextmanager
+    def _named(self):
+        """Errors of the disk and of FFmpeg name the file."""
+        try:
+            yield
+        except (OSError, av.error.FFmpegError) as error:
+            done = f"; what was made of it is {self.part}" if self._container else ""
+            raise OSError(f"{self.path}: could not be written ({error.strerror or error}){done}") from error
 
 
-class _Sound:
-    """The sound packets of a file, in order, stored as they are."""
+def _tracks(path: str | os.PathLike, like: VideoReader | None, kind: Kind) -> Tracks:
+    """The tracks of a file, a video or sound; `like` may be its reader."""
+    if like is None or not os.path.samefile(like.path, path):
+        with open_input(path) as container:
+            if main_picture(container) is None:
+                return Tracks(path, Fraction(0), kind)
+        like = VideoReader(Path(path))
+    return Tracks(path, like.start, kind, trimmed=like.is_trimmed, length=like.length)
 
-    def __init__(self, path: str | os.PathLike):
-        self._source = open_input(path)
-        pictures = picture_streams(self._source)
-        self._start = (pictures[0].start_time or 0) * pictures[0].time_base if pictures else 0
-        self._packets = iter(self._source.demux(self._source.streams.audio) if self._source.streams.audio else ())
-        self._next = next(self._packets, None)
 
-    def connect(self, container) -> None:
-        self._streams = {s.index: container.add_stream_from_template(s) for s in self._source.streams.audio}
-
-    def until(self, time: Fraction | float) -> Iterator[av.Packet]:
-        """The packets not given before that start up to `time`, in seconds after the first frame."""
-        while (packet := self._next) is not None:
-            if packet.dts is not None:  # else it is the mark of the end
-                if packet.dts * packet.time_base - self._start > time:
-                    return
-                shift = round(self._start / packet.time_base)
-                packet.dts -= shift
-                packet.pts = packet.dts if packet.pts is None else packet.pts - shift
-                packet.stream = self._streams[packet.stream.index]
-                yield packet
-            self._next = next(self._packets, None)
+def _unused(path: Path) -> Path:
+    """A new, empty file beside `path`, such as clip.part.mp4, whose name nobody had."""
+    for number in count(1):
+        part = path.with_name(f"{path.stem[:60]}.part{number if number > 1 else ''}{path.suffix}")  # names have limits
+        with suppress(FileExistsError), open(part, "xb"):
+            return part
 
 
 def open_writer(
@@ -214,29 +251,37 @@ def open_writer(
     like: VideoReader | FolderReader | None = None,
     audio_from: str | os.PathLike | None = None,
     names: Sequence[str] | None = None,
-    crf: int = 16,
+    codec: str | None = None,
+    crf: int | None = None,
+    preset: str | None = None,
+    pix_fmt: str | None = None,
     overwrite: bool = False,
 ) -> VideoWriter | FolderWriter:
     """Open a clip for writing; use it in a `with` block and call its `write(image, time=None)`.
 
     A video is written as NAME.part.mp4 and renamed at the end of the `with` block, which Ctrl-C and exceptions reach
-    too: the file is playable and holds what was done. (After kill -9, a .part.mkv is playable and a .part.mp4 is not.)
-    H.264 in limited-range yuv420p, which cannot hold odd sizes: these become yuv444p, exact in size but refused by some
-    players. WebM is VP9. Matroska and WebM round times to milliseconds, AVI to whole frames.
+    too: the file is playable and holds what was done; an earlier file stays, and the part is named. (After kill -9, a
+    .part.mkv is playable and a .part.mp4 is not.) A name that somebody else's file has is never taken.
+    H.264 by default, in limited-range yuv420p, which cannot hold odd sizes: these become yuv444p, exact in size but
+    refused by some players. WebM is VP9. Matroska and WebM round times to milliseconds, AVI to whole frames.
 
     Args:
         path: .mp4 .mov .mkv .avi .webm, or a folder for PNG frames (no extension, or it exists, or it ends in a slash).
         frame_rate: in Hz, exact as Fraction or "24000/1001"; videos need it.
         like: the reader that the frames come from: its colour tags, pixel shape and time base are taken over, and it is
             guarded against being overwritten.
-        audio_from: video or sound file whose sound packets are copied untouched, in their place relative to the first
-            frame. Where the container does not take them they are left out with a warning.
+        audio_from: video or sound file whose sound, subtitles, fonts and chapters are copied, in their place relative
+            to the first frame. Sound that the container does not take is encoded anew; what is left out is told.
         names: of the frames in a folder, such as `reader.names`; else 00000000.png and so on.
-        crf: x264's constant rate factor, 0 (largest) to 51; at 16 the eye sees no loss.
+        codec: one of `ENCODERS`; ffv1 keeps every bit of the frames.
+        crf: the encoder's constant rate factor, 0 (largest) to 51 or 63; at x264's 16 the eye sees no loss.
+        preset: the encoder's name or number of a speed.
+        pix_fmt: FFmpeg's name of a pixel format, such as yuv444p10le.
         overwrite: replace an existing file, or write into a folder that is not empty (other files in it stay).
 
     Raises:
-        ValueError: the output exists, is the input or has an unknown extension; the frame rate is missing.
+        ValueError: the output exists, is the input or has an unknown extension; the frame rate is missing; the encoder
+            does not take what it is asked for.
     """
     ends_in_slash = os.fspath(path).endswith(("/", os.sep))
     path = Path(path)
@@ -245,14 +290,22 @@ def open_writer(
     if path.is_file() if folder else suffix not in CONTAINERS:
         raise ValueError(f"cannot write {path}: expected {WRITABLE}")
     files = getattr(like, "files", [])
+    blocker = next(folder for folder in path.absolute().parents if folder.exists())
+    if not blocker.is_dir():
+        raise ValueError(f"cannot write {path}: {blocker} is a file, expected a folder")
     inputs = {Path(file).resolve() for file in (audio_from, like and like.path, *files) if file}
     if path.resolve() in inputs | {file.resolve().parent for file in files}:
         raise ValueError(f"the output {path} is the input: expected another path for the output")
     if not overwrite and path.exists() and (path.is_file() or any(path.iterdir())):
         raise ValueError(f"{path} exists{' and is not empty' * folder}: give another output, or --overwrite")
+    encoding = Encoding(codec, crf, preset, pix_fmt)
     if folder:
+        if encoding != Encoding():
+            raise ValueError(f"{path} is a folder of PNG files: --codec, --crf, --preset and --pix_fmt go with a video")
         return FolderWriter(path, names)
     if frame_rate is None or Fraction(frame_rate) <= 0:
         raise ValueError(f"frame rate {frame_rate} for {path}: expected a positive number (--fps 24000/1001)")
     frame_rate = Fraction(frame_rate).limit_denominator(1001 if isinstance(frame_rate, float) else 100_000)
-    return VideoWriter(path, frame_rate, like if isinstance(like, VideoReader) else None, audio_from, crf)
+    return VideoWriter(
+        path, frame_rate, like if isinstance(like, VideoReader) else None, audio_from, encoding, overwrite
+    )

@@ -20,6 +20,7 @@ from common import atomic
 from common.degrade.motion_blur import blur_clip
 from common.sets.clips import SPLITS
 from common.sets.resumable_jobs import run_jobs
+from common.sets.vimeo90k import read_text
 from common.stop_request import StopRequest
 
 MANIFEST = "clips.csv"
@@ -86,8 +87,7 @@ def read_manifest(root: Path) -> list[dict[str, str]]:
     path = root / MANIFEST
     if not path.is_file():
         return []
-    with path.open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
+    rows = list(csv.DictReader(io.StringIO(read_text(path))))
     if rows and tuple(rows[0]) != COLUMNS:
         raise ValueError(f"{path}: expected the columns {', '.join(COLUMNS)}; move {root} away to make the set again")
     return rows

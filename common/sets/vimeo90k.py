@@ -60,23 +60,38 @@ def contents(folder: Path, published: VimeoSet) -> VimeoSet:
         raise ValueError(f"{marker}: damaged; make the clips again (datasets/make_synthetic.py --force)") from None
 
 
+def read_text(path: Path) -> str:
+    """The text of a list in UTF-8, without the mark that editors on Windows put before it.
+
+    Raises:
+        ValueError: it is in another encoding.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError:
+        text = "\0"
+    if "\0" in text:  # as in UTF-16
+        raise ValueError(f"{path}: not a text in UTF-8; save it as one")
+    return text
+
+
 def list_clips(path: str | Path) -> list[str]:
     """The clips that a list names, such as 00001/0001, in its order; the published lists hold a blank line.
 
     Raises:
-        ValueError: there is no such file.
+        ValueError: there is no such file, or it is no text in UTF-8.
     """
     path = Path(path)
     if not path.is_file():
         raise ValueError(f"{path}: no such file; expected the list that comes with the data (datasets/README.md)")
-    return [line.strip() for line in path.read_text().splitlines() if line.strip()]
+    return [line.strip() for line in read_text(path).splitlines() if line.strip()]
 
 
 def read_list(path: Path) -> tuple[list[str], list[str]]:
     """As `list_clips`, but a line for each fault of the list, in place of errors."""
     try:
-        lines = [line.strip() for line in path.read_text().splitlines()]
-    except (OSError, UnicodeDecodeError):
+        lines = [line.strip() for line in read_text(path).splitlines()]
+    except (OSError, ValueError):
         return [], [f"{path}: no such list, or not readable; unpack the archive again"]
     clips = [line for line in lines if re.fullmatch(r"\d+/\d+", line)]
     faults = [

@@ -84,6 +84,10 @@ def choose_device(name: str, local_rank: int = 0) -> torch.device:
             raise UsageError(f"--device {name}: there are {torch.cuda.device_count()} CUDA devices; use --device cpu")
         torch.cuda.set_device(index)
         return torch.device("cuda", index)
+    try:
+        torch.zeros(1, device=device).tolist()
+    except (RuntimeError, NotImplementedError, AssertionError, ImportError) as error:
+        raise UsageError(f"--device {name}: there is none here; use --device cpu") from error
     return device
 
 

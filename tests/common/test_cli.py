@@ -1,5 +1,9 @@
 """The command line of all papers: strict flags, values that no paper takes, errors in one line."""
 
+import io
+import sys
+from fractions import Fraction
+
 import pytest
 import torch
 
@@ -36,6 +40,29 @@ def test_flags_are_strict(parser, given, message):
     with pytest.raises(UsageError) as caught:
         parser.parse_args(given.split())
     assert str(caught.value).startswith(message)
+
+
+@pytest.mark.parametrize("fps", ["1/0", "fast", "nan", "1/2/3", ""])
+def test_a_frame_rate_that_is_none(parser, fps):
+    with pytest.raises(UsageError, match=f"--fps: '{fps}': expected a number, such as 60 or 60000/1001"):
+        parser.parse_args(["--input", "x", "--fps", fps])
+
+
+def test_rates_that_are_rounded_by_habit(parser):
+    for text, rate in (
+        ("29.97", Fraction(30000, 1001)),
+        ("23.976", Fraction(24000, 1001)),
+        ("29.9", Fraction(299, 10)),
+    ):
+        assert parser.parse_args(["--input", "x", "--fps", text]).fps == rate
+
+
+def test_times_of_a_part(parser):
+    for text, seconds in (("90", 90), ("1:30.25", Fraction(361, 4)), ("1:00:01", 3601), ("0.04", Fraction(1, 25))):
+        assert parser.parse_args(["--input", "x", "--start", text]).start == seconds
+    for text in ("soon", "1:", "1:2:3:4", "-1", "1e3"):
+        with pytest.raises(UsageError, match=f"--end: '{text}': expected seconds, such as 90 or 1:30.5 or 0:01:30"):
+            parser.parse_args(["--input", "x", f"--end={text}"])
 
 
 def test_a_flag_that_is_not_given_overrides_nothing(parser):
@@ -104,6 +131,14 @@ def test_an_expected_error_is_one_line_and_a_code(capsys, error, code):
     told = capsys.readouterr().err
     assert told.startswith("Traceback")
     assert told.endswith("error: two lines\n")
+
+
+def test_a_name_that_the_terminal_cannot_show_ends_no_run(monkeypatch):
+    shown = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(shown, encoding="cp1252"))
+    assert cli.run(lambda argv: print("-> 出力.mp4"), []) == 0
+    sys.stdout.flush()
+    assert shown.getvalue().startswith(rb"-> \u51fa\u529b.mp4")
 
 
 def test_a_bug_shows_itself():

@@ -56,7 +56,7 @@ def write_with_sound(path, seconds=2.0, rate=25, codec="aac", video_start=0, aud
     with av.open(str(path), "w") as container:
         video = container.add_stream("libx264", rate=rate, options={"crf": "30", "preset": "ultrafast"})
         video.width, video.height = 64, 48
-        audio = container.add_stream(codec, rate=48000)
+        audio = container.add_stream(codec, rate=48000, bit_rate=128_000)
         for index in range(round(seconds * rate)):
             frame = av.VideoFrame.from_ndarray(np.full((48, 64, 3), 5 * index % 256, np.uint8), format="rgb24")
             frame.pts, frame.time_base = index + video_start * rate, Fraction(1, rate)
@@ -83,3 +83,49 @@ def sound_of(path):
         if not container.streams.audio:
             return None
         return [(round(float(p.pts * p.time_base), 4), bytes(p)) for p in container.demux(audio=0) if p.dts is not None]
+
+
+def places_of(gaps):
+    """Ticks that begin at 0 and have these gaps."""
+    return [0, *(int(tick) for tick in np.cumsum(gaps))]
+
+
+def flash_and_beep(path, count, flash, codec="aac", start=0, sound_start=None, rate=25, **options):
+    """A clip, dark and silent but for a white frame and a beep in that frame's time, `start` seconds by its clock.
+
+    Made with PyAV alone; `options` are those of x264; `sound_start` is that of the sound.
+    """
+    with av.open(str(path), "w") as container:
+        video = container.add_stream("libx264", rate=rate, options={"crf": "25", **options})
+        video.width, video.height = 64, 48
+        audio = container.add_stream(codec, rate=48000) if codec else None
+        for number in range(count):
+            frame = av.VideoFrame.from_ndarray(np.full((48, 64, 3), 230 * (number == flash), np.uint8), format="rgb24")
+            frame.pts, frame.time_base = number + start * rate, Fraction(1, rate)
+            container.mux(video.encode(frame))
+        container.mux(video.encode(None))
+        if audio:
+            sound_start = start if sound_start is None else sound_start
+            length = round((count / rate + start - sound_start) * 48000)
+            time = np.arange(length) / 48000 + float(sound_start - start) - flash / rate
+            tone = np.where((time >= 0) & (time < 1 / rate), np.sin(time * 6283) / 2, 0).astype(np.float32)
+            frame = av.AudioFrame.from_ndarray(np.tile(tone, (2, 1)), format="fltp", layout="stereo")
+            frame.sample_rate, frame.pts, frame.time_base = 48000, round(sound_start * 48000), Fraction(1, 48000)
+            container.mux(audio.encode(frame))
+            container.mux(audio.encode(None))
+    return path
+
+
+def flash_to_beep(path):
+    """Seconds from the first bright frame to the first loud sample, by the file's own times."""
+    with av.open(str(path)) as container:
+        frames = container.decode(video=0)
+        flash = next(f.pts * f.time_base for f in frames if f.to_ndarray(format="gray").mean() > 128)
+    with av.open(str(path)) as container:
+        for frame in container.decode(audio=0):
+            samples = np.abs(frame.to_ndarray().astype(float))
+            samples = samples.max(0) if frame.format.is_planar else samples.reshape(-1, 2).max(1)
+            loud = samples > (0.05 if "f" in frame.format.name else 1600)
+            if loud.any():
+                return float(frame.pts * frame.time_base + Fraction(int(loud.argmax()), frame.sample_rate) - flash)
+    return None

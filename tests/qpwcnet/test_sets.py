@@ -85,7 +85,7 @@ def test_list_of_chairs(tmp_path):
         with pytest.raises(ValueError, match=f"FlyingChairs_train_val.txt: .*{message}"):
             find_pairs(tmp_path, "chairs", "train")
     listing.write_bytes(b"\xff\xfe")
-    with pytest.raises(ValueError, match=r"FlyingChairs_train_val.txt: expected a line a pair"):
+    with pytest.raises(ValueError, match=r"FlyingChairs_train_val.txt: not a text in UTF-8"):
         find_pairs(tmp_path, "chairs", "train")
     listing.write_text("1\n1\n")
     with pytest.raises(ValueError, match=r"holds no sample of chairs \(test\)"):

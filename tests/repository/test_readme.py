@@ -28,7 +28,7 @@ from tests.helpers.sharp_clips import shot, write_video
 from toflow.checkpoints import spynet_names
 from toflow.model import FORMS, SPyNet, TOFlow
 
-PAGES = ("README.md", *(f"{paper}/README.md" for paper in PAPERS), "datasets/README.md")
+PAGES = ("README.md", *(f"{paper}/README.md" for paper in PAPERS), "datasets/README.md", "common/media/README.md")
 SIZE = "128x128"  # of sets of clips: presets have crops of 96
 ELSEWHERE = ("make ", "pip ", "tensorboard ")  # make's targets have tests of their own; these take no clips
 

@@ -6,6 +6,7 @@ import weakref
 from fractions import Fraction
 from itertools import pairwise
 
+import av
 import cv2
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ import torch
 
 from common import cli
 from common.media.frame_rate import Timing, between, check_halves, halves, open_retimed, retimed, write_retimed
+from common.media.own_video import each_input
 from common.media.video_reader import open_clip
 from tests.helpers.clips import (
     NTSC,
@@ -37,16 +39,13 @@ def interpolate(tmp_path):
     """Blends files of `tmp_path` as the flags tell; returns the exit code."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--multi", type=int)
-    parser.add_argument("--fps", type=Fraction)
+    cli.add_video_arguments(parser)
     parser.add_argument("--slow", action="store_true")
-    parser.add_argument("--overwrite", action="store_true")
     parser.add_argument("--scene", type=float, default=0.5)
-    parser.add_argument("--input")
-    parser.add_argument("--output")
 
     def main(argv):
         options = parser.parse_args(argv)
-        write_retimed(*open_retimed(options), blend, options, "cpu")
+        return each_input(lambda one: write_retimed(*open_retimed(one), blend, one, "cpu"), options)
 
     def call(source, target, *more):
         return cli.run(main, ["--input", str(tmp_path / source), "--output", str(tmp_path / target), *more])
@@ -186,6 +185,22 @@ def test_a_cut_is_not_blended(tmp_path, interpolate, capsys):
     assert interpolate("in", "blended", "--multi", "4", "--scene", "1") == 0
     assert "not blended" not in capsys.readouterr().out
     assert not np.array_equal(read_folder(tmp_path / "blended")[10], frames[2])
+
+
+@pytest.mark.parametrize("ticks", [[0, 1, 2, 302, 303, 304], [0, 100, 101, 102, 103], [0, 2, 4, 6, 90, 92]])
+def test_a_long_still_is_held_and_not_blended(tmp_path, interpolate, ticks):
+    frames = [np.full((32, 48, 3), 40 * number, np.uint8) for number in range(len(ticks))]
+    times = [Fraction(tick, 30) for tick in ticks]
+    write_video(tmp_path / "in.mp4", frames, times, frame_rate=30)
+    assert interpolate("in.mp4", "out.mp4", "--multi", "2") == 0
+    assert interpolate("in.mp4", "out", "--multi", "2") == 0
+    usual = min(b - a for a, b in pairwise(times))
+    levels = [round(float(frame.mean()) / 20) for frame in read_folder(tmp_path / "out")]
+    middles = [2 * n + (b - a == usual) for n, (a, b) in enumerate(pairwise(times))]
+    assert levels[1::2] == middles
+    assert levels[::2] == [2 * n for n in range(len(ticks))]
+    with av.open(str(tmp_path / "out.mp4")) as container:
+        assert Fraction(container.duration, av.time_base) == pytest.approx(times[-1] + usual / 2, abs=1e-3)
 
 
 # What goes wrong

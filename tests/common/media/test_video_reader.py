@@ -6,12 +6,15 @@ from functools import partial
 from pathlib import Path
 
 import av
+import cv2
 import numpy as np
 import pytest
+from av.codec.context import Flags
+from av.stream import Disposition
 
 from common.media.containers import CONTAINERS
-from common.media.image import write_image
-from common.media.video_reader import open_clip
+from common.media.image import read_image, write_image
+from common.media.video_reader import missing_numbers, open_clip
 from common.media.video_writer import open_writer
 from tests.helpers.clips import NTSC, moving, write_video, write_with_sound
 from tests.helpers.pictures import psnr
@@ -98,6 +101,144 @@ def test_phone_rotation_is_applied(tmp_path, degrees, mirrored):
     assert psnr(next(iter(open_clip(copy))), upright) > 25
 
 
+def encoded(path, frames, codec="libx264", pix_fmt="yuv420p", options=None, **attributes):
+    """Frames of `av`, or arrays in RGB, as a file of another program; attributes are those of the encoder."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=25, options=options or {})
+        stream.width, stream.height, stream.pix_fmt = 64, 48, pix_fmt
+        for name, value in attributes.items():
+            setattr(stream.codec_context, name, value)
+        for frame in frames:
+            frame = frame if isinstance(frame, av.VideoFrame) else av.VideoFrame.from_ndarray(frame, format="rgb24")
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return path
+
+
+@pytest.mark.parametrize("matrix", [8, 10, 14])
+def test_a_matrix_that_cannot_be_converted_is_told(tmp_path, matrix):
+    frames = []
+    for image in moving(2):
+        frames.append(av.VideoFrame.from_ndarray(image, format="rgb24").reformat(format="yuv420p"))
+        frames[-1].colorspace = matrix
+    path = encoded(tmp_path / "odd.mp4", frames, colorspace=matrix)
+    with pytest.raises(ValueError, match=rf"odd\.mp4: colour matrix {matrix} cannot be converted; expected one"):
+        open_clip(path)
+
+
+def test_ten_bits_become_eight_with_a_line_and_true_tags(tmp_path, caplog):
+    path = encoded(
+        tmp_path / "hdr.mkv", moving(3), "libx265", "yuv420p10le", {"x265-params": "log-level=none"},
+        colorspace=9, color_primaries=9, color_trc=16, color_range=1,
+    )  # fmt: skip
+    clip = open_clip(path)
+    assert (clip.matrix, clip.primaries, clip.transfer) == (9, 9, 16)
+    copy = open_clip(write(tmp_path / "copy.mp4", clip, like=clip))
+    assert caplog.messages == [f"{path}: its 10 bits a channel become 8; curve and colours stay as its tags tell"]
+    assert (copy.matrix, copy.primaries, copy.transfer) == (9, 9, 16)  # the values are still on that curve
+    assert min(psnr(a, b) for a, b in zip(copy, clip, strict=True)) > 27
+
+
+def test_alpha_that_is_dropped_is_told(tmp_path, caplog):
+    opaque = [np.dstack([image, np.full((48, 64), 255, np.uint8)]) for image in moving(2)]
+    hole = [image.copy() for image in opaque]
+    for image in hole:
+        image[:9, :9, 3] = 0
+    for name, images, told in (("opaque", opaque, 0), ("hole", hole, 1)):
+        frames = [av.VideoFrame.from_ndarray(image, format="rgba") for image in images]
+        open_clip(encoded(tmp_path / f"{name}.mov", frames, "png", "rgba"))
+        cv2.imwrite(str(tmp_path / f"{name}.png"), cv2.cvtColor(images[0], cv2.COLOR_RGBA2BGRA))
+        open_clip(tmp_path / f"{name}.png")
+        assert (
+            caplog.messages
+            == [f"{tmp_path / name}.{end}: its alpha channel is dropped" for end in ("mov", "png")][: 2 * told]
+        )
+    open_clip(encoded(tmp_path / "four.mov", moving(2), "prores_ks", "yuva444p10le"))
+    assert f"{tmp_path}/four.mov: its alpha channel is dropped" in caplog.messages
+
+
+@pytest.mark.parametrize("interlaced", [False, True])
+def test_interlaced_video_is_told_the_way_out(tmp_path, caplog, interlaced):
+    flags = (Flags.interlaced_dct | Flags.interlaced_me) * interlaced
+    clip = open_clip(encoded(tmp_path / "dvd.mpg", moving(3), "mpeg2video", flags=flags))
+    assert len(list(clip)) == 3
+    assert caplog.messages == interlaced * [
+        f"{clip.path}: it is interlaced and its combs stay; better give what ffmpeg -i INPUT -vf bwdif makes of it"
+    ]
+
+
+@pytest.mark.parametrize("marked", [None, 0, 1])
+def test_the_stream_that_is_marked_or_else_the_largest_is_taken(tmp_path, marked):
+    path = tmp_path / "two.mkv"
+    with av.open(str(path), "w") as container:
+        streams = [container.add_stream("libx264", rate=25) for _ in range(2)]
+        for number, stream in enumerate(streams):
+            stream.width, stream.height = (32, 32) if number == 0 else (64, 48)
+            stream.disposition = Disposition.default * (marked == number)
+        for stream in streams:
+            for _ in range(5):
+                frame = np.zeros((stream.height, stream.width, 3), np.uint8)
+                container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+            container.mux(stream.encode(None))
+    assert open_clip(path).size == ((32, 32) if marked == 0 else (48, 64))
+
+
+def test_photographs_stand_upright(tmp_path):
+    turned = moving(1)[0]
+    for orientation, upright in (
+        (1, turned),
+        (6, np.rot90(turned, -1)),
+        (8, np.rot90(turned)),
+        (3, turned[::-1, ::-1]),
+    ):
+        file = tmp_path / "photo.jpg"
+        jpeg = cv2.imencode(".jpg", turned[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 95])[1].tobytes()
+        exif = b"Exif\0\0MM\0*" + (8).to_bytes(4) + (1).to_bytes(2)  # one entry: the orientation, a short
+        exif += (0x112).to_bytes(2) + (3).to_bytes(2) + (1).to_bytes(4) + orientation.to_bytes(2) + bytes(6)
+        file.write_bytes(jpeg[:2] + b"\xff\xe1" + (len(exif) + 2).to_bytes(2) + exif + jpeg[2:])
+        clip = open_clip(file)
+        assert clip.size == upright.shape[:2]
+        assert psnr(next(iter(clip)), upright) > 30
+        assert psnr(read_image(file), turned) > 30  # frames of data sets are meant as stored
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".avi", ".ts", ".h264"])
+@pytest.mark.parametrize(("start", "end"), [(17, None), (None, 31), (17, 31), (30, 31), (0, 500)])
+def test_a_part_of_a_video(tmp_path, suffix, start, end):
+    path = tmp_path / f"in{suffix}"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(
+            "libx264", rate=NTSC, options={"g": "12", "bf": "0" if suffix == ".h264" else "2"}
+        )
+        stream.width, stream.height = 64, 48
+        for number in range(50):
+            frame = np.full((48, 64, 3), 5 * number, np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+        container.mux(stream.encode(None))
+    clip = open_clip(path, *(None if number is None else number / clip_rate(path) for number in (start, end)))
+    shown = range(start or 0, min(end or 50, 50))
+    got = list(clip.timed())
+    assert [round(float(image.mean()) / 5) for image, _ in got] == list(shown)
+    assert [time for _, time in got] == [number / clip.frame_rate for number in range(len(shown))]
+    assert list(clip.times()) == [time for _, time in got]
+    assert clip.num_frames in (len(shown), None)
+    assert clip.damage is None
+
+
+def clip_rate(path):
+    return open_clip(path).frame_rate
+
+
+def test_a_part_that_is_not_there(tmp_path):
+    path = write(tmp_path / "in.mp4", moving(10))
+    for times in ((1, None), (Fraction(1, 5), Fraction(1, 5)), (Fraction(1, 5), Fraction(1, 10)), (0, 0)):
+        with pytest.raises(ValueError, match=r"in\.mp4 has no frame between --start and --end: expected times"):
+            open_clip(path, *times)
+    write_image(tmp_path / "a.png", moving(1)[0])
+    with pytest.raises(ValueError, match="is no video, --start and --end do not go with it: choose images by"):
+        open_clip(tmp_path, Fraction(1))
+
+
 def test_pixel_shape_is_kept(tmp_path):
     path = tmp_path / "dvd.mp4"
     with av.open(str(path), "w") as container:
@@ -134,6 +275,20 @@ def test_folder_in_and_out(tmp_path):
         Fraction(n, 25) for n in range(12)
     ]
     assert len(list(open_clip(tmp_path / "in" / "f3.png"))) == 1
+
+
+def test_a_sequence_with_gaps_is_told(tmp_path, caplog):
+    for number in (8, 9, 10, 13, 14):
+        write_image(tmp_path / f"take [2]/f_{number}.png", moving(1)[0])
+    clip = open_clip(f"{tmp_path}/take [2]/*.png")  # brackets of a folder are no pattern
+    assert clip.names == [f"f_{number}.png" for number in (8, 9, 10, 13, 14)]
+    assert caplog.messages == [f"{tmp_path}/take [2]/*.png: between its first and last image 2 numbers are missing"]
+    for names, missing in (
+        (["a2.png", "a4.png", "a6.png"], 0),
+        (["1.png", "b.png"], 0),
+        (["1.png", "2.png", "9.png"], 6),
+    ):
+        assert missing_numbers(names) == missing
 
 
 def test_bad_folders(tmp_path):

@@ -1,7 +1,6 @@
 """Clips as they are written: rates, times, sound, colours; what an interruption or a full disk leaves."""
 
 import itertools
-import logging
 import os
 import subprocess
 import sys
@@ -74,13 +73,7 @@ def test_sound_keeps_its_place_when_the_video_starts_late(tmp_path):
     assert lead(out) < -0.9
 
 
-def test_sound_that_the_container_refuses_is_left_out_with_a_warning(tmp_path, caplog):
-    source = write_with_sound(tmp_path / "in.mp4")
-    with caplog.at_level(logging.WARNING):
-        out = write(tmp_path / "out.webm", open_clip(source), audio_from=source)
-    assert "sound" in caplog.text
-    assert sound_of(out) is None
-    assert len(list(open_clip(out))) == 50
+def test_silence_stays_silence(tmp_path):
     silent = write(tmp_path / "silent.mp4", moving(3))
     assert sound_of(write(tmp_path / "silent2.mp4", moving(3), audio_from=silent)) is None
 
@@ -188,7 +181,7 @@ def test_output_is_never_the_input(tmp_path, monkeypatch):
 @pytest.mark.parametrize("name", ["out.exe", "out.mp4.txt", ".mp4", "out.gif", "out.png", "b.py/"])
 def test_hostile_output_names(tmp_path, name):
     (tmp_path / "b.py").write_text("x")
-    with pytest.raises(ValueError, match="expected a folder, or a file ending in"):
+    with pytest.raises(ValueError, match=r"expected a folder \(with a final slash, .*\), or a file ending in"):
         open_writer(f"{tmp_path}/{name}", frame_rate=25)
 
 
@@ -211,12 +204,78 @@ def test_writer_refuses_other_sizes_and_types(tmp_path):
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
-def test_full_disk_is_an_error(tmp_path):
-    (tmp_path / "a.part.mkv").symlink_to("/dev/full")
+def test_full_disk_is_an_error_that_names_the_file(tmp_path, monkeypatch):
+    (tmp_path / "full").symlink_to("/dev/full")
+    monkeypatch.setattr("common.media.video_writer._unused", lambda path: path.with_name("full"))
     noise = np.random.default_rng(0).integers(0, 256, (300, 90, 120, 3)).astype(np.uint8)
-    with pytest.raises(OSError, match="space"):
+    with pytest.raises(OSError, match=r"a\.mkv: could not be written \(No space .*; what was made of it is .*full"):
         write(tmp_path / "a.mkv", noise, crf=0)
     assert not (tmp_path / "a.mkv").exists()
+
+
+def test_what_cannot_be_written_names_the_file(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("x")
+    for name in ("file/a.mp4", "file/deep/frames/"):
+        with pytest.raises(ValueError, match=r"file is a file, expected a folder$"):
+            open_writer(f"{tmp_path}/{name}", frame_rate=25)
+    monkeypatch.setattr("builtins.open", lambda *_: (_ for _ in ()).throw(PermissionError(13, "Permission denied")))
+    with pytest.raises(OSError, match=r"a\.mp4: could not be written \(Permission denied\)$"):
+        write(tmp_path / "a.mp4", moving(2))
+
+
+def test_names_as_long_as_a_disk_takes_them(tmp_path):
+    path = write(tmp_path / ("名" * 80 + "." * 11 + ".mp4"), moving(2))
+    assert os.listdir(tmp_path) == [path.name]
+
+
+def test_no_file_of_another_is_written_to(tmp_path):
+    """The name that a half-written file would have may be the input's own, or anybody's."""
+    source = write(tmp_path / "clip.part.mp4", moving(50))
+    (tmp_path / "clip.part2.mp4").write_bytes(b"mine")
+    before = source.read_bytes()
+    clip = open_clip(source)
+    with open_writer(tmp_path / "clip.mp4", frame_rate=25, like=clip, audio_from=source) as writer:
+        for image, time in clip.timed():
+            writer.write(image, time)
+            assert source.read_bytes() == before
+    assert len(list(open_clip(tmp_path / "clip.mp4"))) == 50
+    assert (tmp_path / "clip.part2.mp4").read_bytes() == b"mine"
+    assert sorted(os.listdir(tmp_path)) == ["clip.mp4", "clip.part.mp4", "clip.part2.mp4"]
+
+
+def test_a_part_takes_no_place_of_a_whole(tmp_path, caplog):
+    path = write(tmp_path / "out.mp4", moving(20))
+    before = path.read_bytes()
+
+    def interrupted():
+        yield from moving(7)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write(path, interrupted(), overwrite=True)
+    part = tmp_path / "out.part.mp4"
+    assert path.read_bytes() == before
+    assert len(list(open_clip(part))) == 7
+    assert f"{path} stays as it was; what was made of the new one is {part}" in caplog.text
+    writer = open_writer(tmp_path / "late.mp4", frame_rate=25)
+    with writer:
+        writer.write(moving(1)[0])
+        (tmp_path / "late.mp4").write_bytes(b"mine")  # by somebody else, meanwhile
+    assert (tmp_path / "late.mp4").read_bytes() == b"mine"
+    assert len(list(open_clip(tmp_path / "late.part.mp4"))) == 1
+
+
+def test_the_last_frame_lasts_as_long_as_the_one_before(tmp_path):
+    def length(ticks):
+        path = write(tmp_path / "out.mp4", moving(len(ticks)), [Fraction(n, 30) for n in ticks], frame_rate=30,
+                     overwrite=True)  # fmt: skip
+        with av.open(str(path)) as container:
+            return round(container.duration / av.time_base * 30, 3)
+
+    assert length([0, 1, 2, 302, 303, 304]) == 305
+    assert length([0, 3, 6, 9]) == 12
+    assert length([0, 1, 2, 302]) == 303  # that before was a still
+    assert length([0]) == 1
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")

@@ -206,6 +206,14 @@ def test_lists_and_their_faults(tmp_path):
     path.write_text("00001/0001\n 00001/0002 \n\n")
     assert list_clips(path) == ["00001/0001", "00001/0002"]
     assert read_list(path) == (["00001/0001", "00001/0002"], [])
+    path.write_text("00001/0001\n", encoding="utf-8-sig")  # as Notepad saves it
+    assert list_clips(path) == ["00001/0001"]
+    assert read_list(path) == (["00001/0001"], [])
+    for encoding in ("utf-16", "utf-16-le"):
+        path.write_text("00001/0001\n", encoding=encoding)
+        with pytest.raises(ValueError, match=r"tri_trainlist\.txt: not a text in UTF-8; save it as one"):
+            list_clips(path)
+    path.write_text("00001/0001\n 00001/0002 \n\n")
     (tmp_path / "tri_testlist.txt").write_text("00001/0003\n00001/0001\n")
     assert clips_of(tmp_path, TINY, ("train", "test")) == ["00001/0001", "00001/0002", "00001/0003"]
     path.write_text("00001/0001\n../x\n")

@@ -62,7 +62,11 @@ def test_two_processes_tell_each_other(tmp_path):
 def test_devices_by_name():
     assert choose_device("cpu") == torch.device("cpu")
     assert choose_device("auto").type == ("cuda" if torch.cuda.is_available() else "cpu")
-    for name, told in (("tpu9", "expected auto, cpu, cuda or cuda:N"), ("cuda:99", r"there are \d+ CUDA devices")):
+    for name, told in (
+        ("tpu9", "expected auto, cpu, cuda or cuda:N"),
+        ("cuda:99", r"there are \d+ CUDA devices"),
+        ("mtia", "there is none here; use --device cpu"),
+    ):
         with pytest.raises(UsageError, match=f"^--device {name}: {told}"):
             choose_device(name)
 
