@@ -12,8 +12,8 @@ from fractions import Fraction
 REMEDY = "try --tile 512 with --input, a smaller -b in training and testing, or --amp bf16"
 
 
-class UsageError(Exception):
-    """The command line asks for something that cannot be; ends in exit code 2."""
+class UsageError(ValueError):
+    """The command line, or a call from Python, asks for something that cannot be; ends in exit code 2."""
 
 
 class OneProcessError(ValueError):
@@ -118,6 +118,22 @@ def check_run_options(options: argparse.Namespace, baselines: Sequence[str] = ("
             raise UsageError(f"--{name} goes with testing; -r resumes a training")
 
 
+def flags(build_parser: Callable[[], Parser], **given) -> argparse.Namespace:
+    """What a command line with these flags gives, for a call from Python; `quiet` says that nobody reads along.
+
+    Args:
+        build_parser: of the paper.
+        given: names and values of flags; the others have their defaults.
+
+    Raises:
+        UsageError: a value that cannot be.
+    """
+    options = build_parser().parse_args([])
+    vars(options).update(given, quiet=True)
+    check_run_options(options, ())
+    return options
+
+
 def is_memory(error: RuntimeError) -> bool:
     """Whether PyTorch ran out of memory, on a GPU or on the CPU."""
     return type(error).__name__ == "OutOfMemoryError" or "can't allocate memory" in str(error)
@@ -131,7 +147,7 @@ def run(main: Callable[[list[str]], int | None], argv: list[str] | None = None) 
     argv = sys.argv[1:] if argv is None else argv
     try:
         return main(argv) or 0
-    except (UsageError, ValueError, OSError, ArithmeticError) as error:
+    except (ValueError, OSError, ArithmeticError) as error:
         if "--debug" in argv:
             traceback.print_exc()
         tells = isinstance(error, OSError | OneProcessError)  # the others may not know
