@@ -77,8 +77,10 @@ def add_run_arguments(parser: argparse.ArgumentParser, place: str) -> None:
     add("-ckpt_name", "--ckpt_name", help="checkpoint of the run, by file name")
     add("-ckpt_abs_name", "--ckpt_abs_name", help="checkpoint by path; wins over --ckpt_name")
     add("-ckpt_epoch", "--ckpt_epoch", type=int, help="checkpoint of the run, by epoch; wins over both")
-    add("--weights", metavar="free|published|PATH",
-        help="ours, in the box; the authors'; a file; own video takes the authors' if here, else ours")  # fmt: skip
+    add("--weights", metavar="free|published|NAME|PATH",
+        help="ours, in the box; the authors'; weights by name; a file; own video takes the authors' if here, else "
+        "ours, and fetches what is named and not here")  # fmt: skip
+    add("--offline", action="store_true", help="fetch no weights, as with VIDEOREF_OFFLINE=1")
     add("-ckpt_sc", "--ckpt_sc", "--ckpt_score", dest="ckpt_sc", action="store_true",
         help="the run's checkpoint with the best validation score; else the most recent one")  # fmt: skip
 

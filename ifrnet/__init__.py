@@ -28,12 +28,12 @@ def load(
     Raises:
         ValueError: no such weights or device, or they are of another network.
     """
-    from common.checkpoints.by_name import find_weights
+    from common.checkpoints.by_name import find_file
     from common.training.distributed import choose_device
     from ifrnet.checkpoints import load_network, on_device
     from ifrnet.infer import Interpolator
 
-    path, _ = find_weights("ifrnet", weights, usual="IFRNet_Vimeo90K")
+    path, _ = find_file("ifrnet", weights, usual="IFRNet_Vimeo90K")
     place = choose_device(device)
     network = on_device(load_network(path), place, compile)
     return Interpolator(network, weights=path, scale=scale, tile=tile, amp=amp, device=place)

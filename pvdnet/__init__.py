@@ -29,13 +29,13 @@ def load(
     Raises:
         ValueError: no such weights or device, or they are of another network.
     """
-    from common.checkpoints.by_name import find_weights
+    from common.checkpoints.by_name import find_file
     from common.training.distributed import choose_device
     from pvdnet.checkpoints import on_device, read
     from pvdnet.infer import Deblurrer
     from pvdnet.models.deblurnet import DeblurNet
 
-    path, known = find_weights("pvdnet", weights, usual="config_PVDNet")
+    path, known = find_file("pvdnet", weights, usual="config_PVDNet")
     network = read(path, config or known)
     if not isinstance(network, DeblurNet):
         raise ValueError(f"{path}: holds BIMNet alone, which deblurs nothing: expected weights of a PVDNet")

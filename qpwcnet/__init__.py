@@ -30,7 +30,7 @@ def load(
     Raises:
         ValueError: no such weights, task or device, or they are of another network.
     """
-    from common.checkpoints.by_name import find_weights
+    from common.checkpoints.by_name import find_file
     from common.training.distributed import choose_device
     from qpwcnet.checkpoints import open_network
     from qpwcnet.config import TASKS, preset
@@ -38,7 +38,7 @@ def load(
 
     if task not in TASKS:
         raise ValueError(f"task {task}: expected one of {', '.join(TASKS)}")
-    path, known = find_weights("qpwcnet", weights, usual="pwcnet_sintel", task=task)
+    path, known = find_file("qpwcnet", weights, usual="pwcnet_sintel", task=task)
     place = choose_device(device)
     network = open_network(path, task, preset(known or "flow").input_shape, place, compile)
     return of_task(network, task, tile=tile, amp=amp, device=place)

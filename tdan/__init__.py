@@ -31,7 +31,7 @@ def load(
     Raises:
         ValueError: no such weights or device, they are of another network, or both `tile` and `chop`.
     """
-    from common.checkpoints.by_name import find_weights
+    from common.checkpoints.by_name import find_file
     from common.training.distributed import choose_device
     from tdan.checkpoints import load_network, on_device
     from tdan.config import OF_DEGRADATION
@@ -39,7 +39,7 @@ def load(
 
     if chop and tile:
         raise ValueError("chop and tile both cut frames into parts: give one of them")
-    path, _ = find_weights("tdan", weights, usual=OF_DEGRADATION["bi"])
+    path, _ = find_file("tdan", weights, usual=OF_DEGRADATION["bi"])
     place = choose_device(device)
     network = on_device(load_network(path), place, compile)
     return Enlarger(network, padding=padding, tile=tile, chop=chop, flips=flips, amp=amp, device=place)

@@ -31,7 +31,7 @@ def load(
     Raises:
         ValueError: no such weights, task or device, or the weights are for another task or of another network.
     """
-    from common.checkpoints.by_name import find_weights
+    from common.checkpoints.by_name import find_file
     from common.training.distributed import choose_device
     from toflow.checkpoints import load_network, on_device
     from toflow.config import OF_TASK, preset
@@ -40,7 +40,7 @@ def load(
 
     if task not in ("", *TASKS):
         raise ValueError(f"task {task}: expected one of {', '.join(TASKS)}")
-    path, known = find_weights("toflow", weights, usual=OF_TASK.get(task, ""), task=task)
+    path, known = find_file("toflow", weights, usual=OF_TASK.get(task, ""), task=task)
     of_file = config or known
     if not (task or of_file):
         raise ValueError(f"{path} does not tell its task: expected task=, one of {', '.join(TASKS)}")

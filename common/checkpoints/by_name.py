@@ -3,11 +3,11 @@
 import difflib
 from pathlib import Path
 
-from common.checkpoints.box import boxed
+from common.checkpoints.box import Boxed, boxed
 from common.checkpoints.published import Entry, ensure, entries
 
 
-def find_weights(paper: str, weights: str | Path | None, *, usual: str = "", task: str = "") -> tuple[Path, str]:
+def find_file(paper: str, weights: str | Path | None, *, usual: str = "", task: str = "") -> tuple[Path, str]:
     """The file that `weights` names, fetched first if it is a published one that is not here; and its preset.
 
     Args:
@@ -23,39 +23,44 @@ def find_weights(paper: str, weights: str | Path | None, *, usual: str = "", tas
     Raises:
         ValueError: nothing has that name, or it is not here and cannot be fetched.
     """
-    name, own, known = str(weights or "free"), boxed(paper), entries(paper)
+    name, own, published = str(weights or "free"), boxed(paper), entries(paper)
     if name == "free":
-        found = [entry for entry in own if entry.task == task]
-        if not found:
-            names = ", ".join(entry.file for entry in known) or "none"
+        found = next((entry for entry in own if entry.task == task), None)
+        if found is None:
             told = f" for {task}" if task else ""
+            names = ", ".join(entry.file for entry in published) or "none"
             raise ValueError(f"{paper}: no weights in the box{told}: name a published file ({names}), or give a path")
-        return found[0].path, found[0].config
-    if name == "published":
-        known = [entry for entry in known if entry.config == usual]
-        if not known:
+    elif name == "published":
+        found = next((entry for entry in published if entry.config == usual), None)
+        if found is None:
             raise ValueError(f"{paper}: no weights were published for {task or usual}: give the path of a file")
-        return ensure(known[0]), known[0].config
-    path = Path(name)
-    if path.is_file():
-        return path, next((entry.config for entry in known if same_file(entry, path)), "")
-    for entry in own:
-        if name in (entry.file, entry.path.stem):
-            return entry.path, entry.config
-    for entry in known:
-        if name in names_of(entry):
-            return ensure(entry), entry.config
-    names = [name for entry in known for name in names_of(entry)] + [entry.path.stem for entry in own]
-    near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
-    hint = f"; did you mean {near[0]}?" if near else ""
-    raise ValueError(f"{name}: no such file, and no weights of {paper} have that name{hint}")
+    else:
+        found = look_up(paper, name)
+        if Path(name).is_file():
+            return Path(name), found.config if found else ""
+        if found is None:
+            names = [name for entry in (*own, *published) for name in names_of(entry)]
+            near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            raise ValueError(f"{name}: no such file, and no weights of {paper} have that name{hint}")
+    return brought(found), found.config
 
 
-def names_of(entry: Entry) -> tuple[str, ...]:
-    """What a published file is called: its name, without its ending, with its paper, or where it lies."""
-    return entry.file, Path(entry.file).stem, entry.key, str(entry.path(None))
+def look_up(paper: str, name: str) -> Boxed | Entry | None:
+    """What a paper has in the box, or lists, under one of `names_of`."""
+    return next((entry for entry in (*boxed(paper), *entries(paper)) if name in names_of(entry)), None)
 
 
-def same_file(entry: Entry, path: Path) -> bool:
-    """Whether `path` is where a published file lies."""
-    return entry.path(None).absolute() == path.absolute()
+def names_of(entry: Boxed | Entry) -> tuple[str, ...]:
+    """What a file is called: by its name, without its ending, with its paper, and by its place."""
+    place = entry.path if isinstance(entry, Boxed) else entry.path(None)
+    return Path(entry.file).stem, entry.file, f"{entry.paper}/{entry.file}", str(place)
+
+
+def brought(entry: Boxed | Entry, *, offline: bool = False) -> Path:
+    """Where the file lies; a published one that is absent is fetched there.
+
+    Raises:
+        ValueError: it is not here and cannot be fetched.
+    """
+    return entry.path if isinstance(entry, Boxed) else ensure(entry, offline=offline)

@@ -25,10 +25,8 @@ if TYPE_CHECKING:
 
 Kind = TypeVar("Kind", "np.ndarray", "Image", Tensor)  # what comes in goes out
 EXPECTED = "expected H x W x 3 uint8 (an array or a PIL image), or a tensor (3, H, W) or (B, 3, H, W) in [0, 1]"
-LEAST, MOST = (
-    -0.5,
-    1.5,
-)  # of floating point values: networks overshoot a little; levels and values in [-1, 1] do not pass
+LEAST, MOST = -0.5, 1.5  # of floating point values: networks overshoot a little; levels, and [-1, 1], do not pass
+ARRAY = np.empty((0, 0, 3), np.uint8)  # stands for its kind
 
 
 def is_image(frame) -> bool:
@@ -157,9 +155,9 @@ def mapped(
     if alone or not isinstance(frames, Iterable) or isinstance(frames, str):
         found = "one frame" if alone else f"a {type(frames).__name__}"
         raise ValueError(f"found {found}: expected the frames of a clip, such as a list of them; clip() takes files")
-    rest = iter(frames)
-    first = next(rest, None)
-    if first is None:
+    rest, nothing = iter(frames), object()
+    first = next(rest, nothing)
+    if first is nothing:
         raise ValueError("found no frame: expected the frames of a clip, one or more")
     as_tensor(first)  # what is no frame is told now, not when the first result is asked for
 
