@@ -29,10 +29,12 @@ def load(
         ValueError: no such weights or device, or they are of another network.
     """
     from common.checkpoints.by_name import find_file
+    from common.media.model_on_clips import check_settings
     from common.training.distributed import choose_device
     from ifrnet.checkpoints import load_network, on_device
     from ifrnet.infer import Interpolator
 
+    check_settings(amp, tile)
     path, _ = find_file("ifrnet", weights, usual="IFRNet_Vimeo90K")
     place = choose_device(device)
     network = on_device(load_network(path), place, compile)

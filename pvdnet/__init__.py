@@ -30,11 +30,13 @@ def load(
         ValueError: no such weights or device, or they are of another network.
     """
     from common.checkpoints.by_name import find_file
+    from common.media.model_on_clips import check_settings
     from common.training.distributed import choose_device
     from pvdnet.checkpoints import on_device, read
     from pvdnet.infer import Deblurrer
     from pvdnet.models.deblurnet import DeblurNet
 
+    check_settings(amp, tile)
     path, known = find_file("pvdnet", weights, usual="config_PVDNet")
     network = read(path, config or known)
     if not isinstance(network, DeblurNet):

@@ -31,11 +31,13 @@ def load(
         ValueError: no such weights, task or device, or they are of another network.
     """
     from common.checkpoints.by_name import find_file
+    from common.media.model_on_clips import check_settings
     from common.training.distributed import choose_device
     from qpwcnet.checkpoints import open_network
     from qpwcnet.config import TASKS, preset
     from qpwcnet.infer import of_task
 
+    check_settings(amp, tile)
     if task not in TASKS:
         raise ValueError(f"task {task}: expected one of {', '.join(TASKS)}")
     path, known = find_file("qpwcnet", weights, usual="pwcnet_sintel", task=task)

@@ -32,11 +32,13 @@ def load(
         ValueError: no such weights or device, they are of another network, or both `tile` and `chop`.
     """
     from common.checkpoints.by_name import find_file
+    from common.media.model_on_clips import check_settings
     from common.training.distributed import choose_device
     from tdan.checkpoints import load_network, on_device
     from tdan.config import OF_DEGRADATION
     from tdan.infer import Enlarger
 
+    check_settings(amp, tile)
     if chop and tile:
         raise ValueError("chop and tile both cut frames into parts: give one of them")
     path, _ = find_file("tdan", weights, usual=OF_DEGRADATION["bi"])

@@ -32,12 +32,14 @@ def load(
         ValueError: no such weights, task or device, or the weights are for another task or of another network.
     """
     from common.checkpoints.by_name import find_file
+    from common.media.model_on_clips import check_settings
     from common.training.distributed import choose_device
     from toflow.checkpoints import load_network, on_device
     from toflow.config import OF_TASK, preset
     from toflow.infer import of_task
     from toflow.sets import TASKS
 
+    check_settings(amp, tile)
     if task not in ("", *TASKS):
         raise ValueError(f"task {task}: expected one of {', '.join(TASKS)}")
     path, known = find_file("toflow", weights, usual=OF_TASK.get(task, ""), task=task)

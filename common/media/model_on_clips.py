@@ -15,6 +15,7 @@ from common.media import frame_kinds, frame_rate, own_video, scene_cuts
 from common.media.frame_kinds import Kind
 from common.media.frame_rate import Timing
 from common.media.video_reader import FolderReader, VideoReader
+from common.ops.autocast import TYPES
 
 Rate = Fraction | float | str  # frames a second, such as 60, 59.94 or "60000/1001"
 
@@ -29,6 +30,18 @@ def rate_of(fps: Rate | None) -> Fraction | None:
         return None if fps is None else Fraction(str(fps))
     except (ValueError, ZeroDivisionError):
         raise ValueError(f"fps {fps}: expected a positive number, such as 60 or '60000/1001'") from None
+
+
+def check_settings(amp: str, tile: int) -> None:
+    """Refuse settings of a model that cannot be.
+
+    Raises:
+        ValueError: one of them.
+    """
+    if amp not in TYPES:
+        raise ValueError(f"amp {amp}: expected one of {', '.join(TYPES)}")
+    if tile < 0:
+        raise ValueError(f"tile {tile}: expected a side in pixels, or 0 for no tiles")
 
 
 class BetweenFrames:

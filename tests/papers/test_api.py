@@ -5,6 +5,7 @@ import os
 import runpy
 import subprocess
 import sys
+from functools import partial
 
 import numpy as np
 import pytest
@@ -181,7 +182,8 @@ def test_the_network_is_a_module_that_trains(name, place):
         (lambda: ifrnet.load("IFRNet_GoPro"), r"IFRNet_GoPro.pth: not here, and nothing is fetched"),
         (lambda: ifrnet.load(device="gpu"), "--device gpu: expected auto, cpu, cuda"),
         (lambda: ifrnet.load(scale=0.3), "--scale 0.3: expected 16 divided by a whole number"),
-        (lambda: ifrnet.load(amp="int8")(*FRAMES[:2]), "amp int8: expected one of off, bf16, fp16"),
+        *((partial(importlib.import_module(paper).load, amp="int8"), "amp int8: expected one of") for paper in PAPERS),
+        *((partial(importlib.import_module(paper).load, tile=-1), "tile -1: expected a side") for paper in PAPERS),
         (lambda: tdan.load(tile=64, chop=True), "chop and tile both cut frames"),
         (lambda: tdan.load(padding="none")(FRAMES), "unknown padding 'none'"),
         (lambda: tdan.load(padding="reflection")(FRAMES[:1]), "a clip of 1 frames is too short"),
@@ -209,7 +211,7 @@ def test_an_empty_box_says_so(monkeypatch):
 
 
 def test_weights_of_something_else(place, tmp_path):
-    with pytest.raises(ValueError, match="not a checkpoint of IFRNet: no tensor .*, found mean"):
+    with pytest.raises(ValueError, match=r"not a checkpoint of IFRNet: no tensor .*, found mean"):
         ifrnet.load(place / "toflow sr.pth")
     with pytest.raises(ValueError, match="does not tell its task: expected task="):
         toflow.load(place / "toflow sr.pth")

@@ -47,7 +47,7 @@ def test_there_and_back(kind):
 def test_other_pictures_of_pil_become_rgb():
     grey = Image.fromarray(FRAME).convert("L")
     assert torch.equal(as_tensor(grey), as_tensor(grey.convert("RGB")))
-    with pytest.raises(ValueError, match="mode I;16: expected H x W x 3 uint8.*8 bits first"):
+    with pytest.raises(ValueError, match=r"mode I;16: expected H x W x 3 uint8.*8 bits first"):
         as_tensor(Image.fromarray(FRAME[..., 0].astype(np.uint16)))
 
 
@@ -103,8 +103,10 @@ def test_two_must_be_alike():
         two(KINDS["PIL"], KINDS["PIL"].rotate(90, expand=True), "cpu")
 
 
-@pytest.mark.parametrize(("t", "exact"), [(0.5, Fraction(1, 2)), (0.3, Fraction(3, 10)), (1 / 3, Fraction(1, 3)),
-                                          (0.123456789, Fraction(0.123456789)), (Fraction(1, 7), Fraction(1, 7))])  # fmt: skip
+TIMES = [(0.5, Fraction(1, 2)), (0.3, Fraction(3, 10)), (1 / 3, Fraction(1, 3)), (Fraction(1, 7), Fraction(1, 7))]
+
+
+@pytest.mark.parametrize(("t", "exact"), [*TIMES, (0.123456789, Fraction(0.123456789))])
 def test_between_takes_a_time(t, exact):
     def predict(first, second, times):
         assert times == [exact]
