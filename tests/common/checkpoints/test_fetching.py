@@ -129,8 +129,8 @@ def test_two_processes_at_once_fetch_it_once(web):
     code = (
         "import sys, time\nfrom pathlib import Path\nfrom types import SimpleNamespace\n"
         "from common.checkpoints import fetching\n_, url, sha, place = sys.argv\n"
-        "one = SimpleNamespace(file='w.pth', path=lambda root: Path(root, 'w.pth'), urls=[url], sha256=sha, bytes=None, "
-        "archive=False)\nfetching.get(one, [one], place, check=lambda _: time.sleep(0.3))\n"
+        "one = SimpleNamespace(file='w.pth', path=lambda root: Path(root, 'w.pth'), urls=[url], sha256=sha, "
+        "bytes=None, archive=False)\nfetching.get(one, [one], place, check=lambda _: time.sleep(0.3))\n"
     )
     command = [sys.executable, "-c", code, f"{web.address}/w", SHA, str(Path("ckpt").absolute())]
     running = [subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) for _ in range(3)]
