@@ -8,6 +8,7 @@ import logging
 import os
 from collections.abc import Callable, Iterator
 from fractions import Fraction
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -51,7 +52,8 @@ class Interpolator(BetweenFrames):
         amp: str = "off", device: torch.device | str = "cpu",
     ):  # fmt: skip
         check_scale(scale)
-        self.network, self.weights, self.scale, self.amp = network, weights, scale, amp
+        self.network: Any = network
+        self.weights, self.scale, self.amp = weights, scale, amp
         self.device = torch.device(device)
         self.by_halves = network is not None and network.ignores_time
         self.multiple = multiple_of(scale)

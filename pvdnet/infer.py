@@ -1,6 +1,7 @@
 """Deblur the user's own video: a file, a folder of frames or a glob in, a video or a folder out, in constant memory."""
 
 from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -64,7 +65,8 @@ class Deblurrer(FrameByFrame):
         self, network: DeblurNet | None, *, tile: int = 0, amp: str = "off", parity: bool = False,
         device: torch.device | str = "cpu",
     ):  # fmt: skip
-        self.network, self.amp, self.parity, self.device = network, amp, parity, torch.device(device)
+        self.network: Any = network
+        self.amp, self.parity, self.device = amp, parity, torch.device(device)
         self.tile = -(-tile // BIMNET_MULTIPLE) * BIMNET_MULTIPLE
 
     def __call__(self, frames: Iterable[Kind]) -> Iterator[Kind]:

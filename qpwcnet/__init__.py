@@ -1,12 +1,22 @@
 """QPWCNet: optical flow learnt by interpolation too, and made small as int8; beside it PWC-Net, CVPR 2018."""
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, overload
 
 if TYPE_CHECKING:
     from qpwcnet.infer import FlowEstimator, FrameInterpolator
 
 
+@overload
+def load(
+    weights: os.PathLike | str | None = None, *, task: Literal["flow"] = "flow", device: str = "auto",
+    amp: str = "off", tile: int = 0, compile: bool = False,
+) -> "FlowEstimator": ...  # fmt: skip
+@overload
+def load(
+    weights: os.PathLike | str | None = None, *, task: Literal["interp"], device: str = "auto", amp: str = "off",
+    tile: int = 0, compile: bool = False,
+) -> "FrameInterpolator": ...  # fmt: skip
 def load(
     weights: os.PathLike | str | None = None, *, task: str = "flow", device: str = "auto", amp: str = "off",
     tile: int = 0, compile: bool = False,

@@ -15,6 +15,7 @@ from fractions import Fraction
 from functools import partial
 from itertools import count, islice, pairwise
 from pathlib import Path
+from typing import Any, Generic
 
 import cv2
 import numpy as np
@@ -26,6 +27,7 @@ from common import cli
 from common.media import frame_kinds, own_video, scene_cuts
 from common.media.flow_color import flow_to_image
 from common.media.flow_file import write_flow
+from common.media.frame_kinds import Kind
 from common.media.frame_rate import Timing, check_halves, halves
 from common.media.model_on_clips import BetweenFrames, Rate, rate_of
 from common.media.scene_cuts import is_cut
@@ -124,7 +126,7 @@ def run_network(call: Callable, prv: Tensor, nxt: Tensor, *, tile: int = 0, amp:
 
 
 @dataclass(frozen=True)
-class Flow:
+class Flow(Generic[Kind]):
     """Flow from one frame to the next.
 
     Attributes:
@@ -134,10 +136,10 @@ class Flow:
     """
 
     vectors: np.ndarray | Tensor
-    like: "frame_kinds.Frame" = field(repr=False)
+    like: Kind = field(repr=False)
 
     @property
-    def colours(self) -> "frame_kinds.Frame":
+    def colours(self) -> Kind:
         """The flow as a picture, of the kind of the frames: colour tells the direction, the longest motion is full."""
         vectors = self.vectors
         if isinstance(vectors, Tensor):
@@ -169,9 +171,10 @@ class FlowEstimator:
     def __init__(
         self, network: nn.Module, *, tile: int = 0, amp: str = "off", device: torch.device | str = "cpu"
     ):  # fmt: skip
-        self.network, self.tile, self.amp, self.device = network, tile, amp, torch.device(device)
+        self.network: Any = network
+        self.tile, self.amp, self.device = tile, amp, torch.device(device)
 
-    def __call__(self, first: "frame_kinds.Frame", second: "frame_kinds.Frame") -> Flow:
+    def __call__(self, first: Kind, second: Kind) -> Flow[Kind]:
         """The flow from one frame to the next.
 
         Args:
@@ -285,7 +288,8 @@ class FrameInterpolator(BetweenFrames):
     def __init__(
         self, network: nn.Module, *, tile: int = 0, amp: str = "off", device: torch.device | str = "cpu"
     ):  # fmt: skip
-        self.network, self.tile, self.amp, self.device = network, tile, amp, torch.device(device)
+        self.network: Any = network
+        self.tile, self.amp, self.device = tile, amp, torch.device(device)
 
     def check_times(self, timing: Timing, reader: VideoReader | FolderReader) -> None:
         """Refuse times that halving never reaches."""

@@ -1,12 +1,27 @@
 """TOFlow: Video Enhancement with Task-Oriented Flow, IJCV 2019."""
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 if TYPE_CHECKING:
     from toflow.infer import Interpolator, Restorer
 
 
+@overload
+def load(
+    weights: os.PathLike | str | None = None, *, task: Literal["interp"], config: str = "", device: str = "auto",
+    amp: str = "off", tile: int = 0, compile: bool = False, padding: str = "replicate",
+) -> "Interpolator": ...  # fmt: skip
+@overload
+def load(
+    weights: os.PathLike | str | None = None, *, task: Literal["denoise", "deblock", "sr"], config: str = "",
+    device: str = "auto", amp: str = "off", tile: int = 0, compile: bool = False, padding: str = "replicate",
+) -> "Restorer": ...  # fmt: skip
+@overload
+def load(
+    weights: os.PathLike | str, *, config: str = "", device: str = "auto",
+    amp: str = "off", tile: int = 0, compile: bool = False, padding: str = "replicate",
+) -> Any: ...  # fmt: skip
 def load(
     weights: os.PathLike | str | None = None, *, task: str = "", config: str = "", device: str = "auto",
     amp: str = "off", tile: int = 0, compile: bool = False, padding: str = "replicate",

@@ -7,6 +7,7 @@ every frame, from the seven around it; super-resolution enlarges the frames four
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from itertools import islice
+from typing import Any
 
 import numpy as np
 import torch
@@ -73,7 +74,8 @@ class Interpolator(BetweenFrames):
         self, network: TOFlow | None, *, tile: int = 0, amp: str = "off", flow: bool = False,
         device: torch.device | str = "cpu",
     ):  # fmt: skip
-        self.network, self.tile, self.amp, self.flow = network, tile, amp, flow
+        self.network: Any = network
+        self.tile, self.amp, self.flow = tile, amp, flow
         self.device = torch.device(device)
 
     def check_times(self, timing: Timing, reader: VideoReader | FolderReader) -> None:
@@ -114,7 +116,8 @@ class Restorer(FrameByFrame):
         self, network: TOFlow | None, *, enlarge: int = 1, padding: str = "replicate", tile: int = 0, amp: str = "off",
         baseline: str = "plain", device: torch.device | str = "cpu",
     ):  # fmt: skip
-        self.network, self.enlarge, self.padding, self.baseline = network, enlarge, padding, baseline
+        self.network: Any = network
+        self.enlarge, self.padding, self.baseline = enlarge, padding, baseline
         self.tile, self.amp, self.device = tile, amp, torch.device(device)
 
     def check_clip(self, reader: VideoReader | FolderReader, options) -> None:

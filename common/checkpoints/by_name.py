@@ -1,13 +1,14 @@
 """The file of weights that a name stands for, in a call from Python or behind `--weights`."""
 
 import difflib
+import os
 from pathlib import Path
 
 from common.checkpoints.box import Boxed, boxed
 from common.checkpoints.published import Entry, ensure, entries
 
 
-def find_file(paper: str, weights: str | Path | None, *, usual: str = "", task: str = "") -> tuple[Path, str]:
+def find_file(paper: str, weights: os.PathLike | str | None, *, usual: str = "", task: str = "") -> tuple[Path, str]:
     """The file that `weights` names, fetched first if it is a published one that is not here; and its preset.
 
     Args:
