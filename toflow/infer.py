@@ -40,13 +40,13 @@ def restore(network: TOFlow, frames: Tensor, *, tile: int = 0, amp: str = "off")
 
     Args:
         network: on the device of the frames.
-        frames: (1, T, 3, H, W) in [0, 1].
+        frames: (B, T, 3, H, W) in [0, 1].
         tile: side of the tiles, in pixels, rounded up to a multiple of 16; 0: none. A tile sees no motion that leaves
             it, so the result differs a little from that without tiles, and more where motion is large.
         amp: off, bf16 or fp16.
 
     Returns:
-        (1, 3, H, W) float32, not clamped.
+        (B, 3, H, W) float32, not clamped.
     """
 
     def whole(part: Tensor) -> Tensor:
@@ -132,15 +132,15 @@ class Restorer(FrameByFrame):
         """What is made of every frame of a clip; holds ten frames.
 
         Args:
-            frames: (1, 3, H, W) in [0, 1].
+            frames: (B, 3, H, W) in [0, 1].
 
         Yields:
-            (1, 3, H, W), not clamped; four times as large after an enlargement.
+            (B, 3, H, W), not clamped; four times as large after an enlargement.
         """
         for window in windows(map(self._enlarged, frames), WINDOW, padding=self.padding):
             if self.network is not None:
-                clip = torch.stack(window, 1)  # 1 7 3 H W
-                yield restore(self.network, clip, tile=self.tile, amp=self.amp)  # 1 3 H W
+                clip = torch.stack(window, 1)  # B 7 3 H W
+                yield restore(self.network, clip, tile=self.tile, amp=self.amp)  # B 3 H W
             elif self.baseline == "plain":
                 yield window[WINDOW // 2]
             else:

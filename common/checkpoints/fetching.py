@@ -44,7 +44,8 @@ def get(
         ValueError: it could not be got; the line tells why, of each place.
     """
     path = entry.path(root)
-    with alone(_archive(entry, path).with_suffix(".lock") if entry.archive else path.with_name(f".{path.name}.lock")):
+    comes = _archive(entry, path) if entry.archive else path
+    with alone(comes.with_name(f".{comes.name}.lock")):
         if path.is_file():  # another process was first
             return
         if folder is not None:

@@ -86,5 +86,5 @@ def test_fine_tune(example):
     made = example("fine_tune", "clip.mkv", "tuned.safetensors", 3)
     assert 0 < made["loss"].item() < 0.3
     tuned, before = ifrnet.load("tuned.safetensors").network, ifrnet.load().network
-    differences = [float((a - b).abs().max()) for a, b in zip(tuned.parameters(), before.parameters(), strict=True)]
+    differences = [(a - b).abs().max().item() for a, b in zip(tuned.parameters(), before.parameters(), strict=True)]
     assert 0 < max(differences) < 1e-3

@@ -104,6 +104,20 @@ def test_what_is_no_weights_is_refused(data, listed, web):
         ensure(why)
 
 
+def test_fetch_takes_from_a_folder(data, listed, capsys, monkeypatch, tmp_path):
+    listed(entry([]))
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/Theirs.pth").write_bytes(data)
+    monkeypatch.setattr(published, "PAPERS", ("ifrnet",))
+    code, out, error = call(capsys, published.main, "fetch", "Theirs.pth", "--from", "mine")
+    assert (code, error) == (0, "")
+    assert "ckpt/Theirs.pth: " in out
+    assert Path("ckpt/Theirs.pth").read_bytes() == data
+    code, _, error = call(capsys, published.main, "fetch", "Theirs.pth", "--from", "none", "--root", "r")
+    assert code == 1
+    assert "none: expected Theirs.pth there, or in a zip there; open https://source.invalid" in error
+
+
 # Own video
 
 
