@@ -2,4 +2,6 @@
 
 from common.malloc import keep_freed_memory
 
+__version__ = "0.1.0"  # of the package; CHANGELOG.md tells what is in it
+
 keep_freed_memory()

@@ -14,8 +14,8 @@ AMP = ("auto", "off", "bf16", "fp16")  # values of --amp and of the setting; see
 REMEDY = "try --tile 512 with --input, a smaller -b in training and testing, or --amp bf16"
 
 
-class UsageError(Exception):
-    """The command line asks for something that cannot be; ends in exit code 2."""
+class UsageError(ValueError):
+    """The command line, or a call from Python, asks for something that cannot be; ends in exit code 2."""
 
 
 class OneProcessError(ValueError):
@@ -109,8 +109,10 @@ def add_run_arguments(parser: argparse.ArgumentParser, place: str) -> None:
     add("-ckpt_name", "--ckpt_name", help="checkpoint of the run, by file name")
     add("-ckpt_abs_name", "--ckpt_abs_name", help="checkpoint by path; wins over --ckpt_name")
     add("-ckpt_epoch", "--ckpt_epoch", type=int, help="checkpoint of the run, by epoch; wins over both")
-    add("--weights", metavar="free|published|PATH",
-        help="ours, in the box; the authors'; a file; own video takes the authors' if here, else ours")  # fmt: skip
+    add("--weights", metavar="free|published|NAME|PATH",
+        help="ours, in the box; the authors'; weights by name; a file; own video takes the authors' if here, else "
+        "ours, and fetches what is named and not here")  # fmt: skip
+    add("--offline", action="store_true", help="fetch no weights, as with VIDEOREF_OFFLINE=1")
     add("-ckpt_sc", "--ckpt_sc", "--ckpt_score", dest="ckpt_sc", action="store_true",
         help="the run's checkpoint with the best validation score; else the most recent one")  # fmt: skip
 
@@ -153,6 +155,22 @@ def check_run_options(options: argparse.Namespace, baselines: Sequence[str] = ("
             raise UsageError(f"--{name} goes with testing; -r resumes a training")
 
 
+def flags(build_parser: Callable[[], Parser], **given) -> argparse.Namespace:
+    """What a command line with these flags gives, for a call from Python; `quiet` says that nobody reads along.
+
+    Args:
+        build_parser: of the paper.
+        given: names and values of flags; the others have their defaults.
+
+    Raises:
+        UsageError: a value that cannot be.
+    """
+    options = build_parser().parse_args([])
+    vars(options).update(given, quiet=True)
+    check_run_options(options, ())
+    return options
+
+
 def is_memory(error: RuntimeError) -> bool:
     """Whether PyTorch ran out of memory, on a GPU or on the CPU."""
     return type(error).__name__ == "OutOfMemoryError" or "can't allocate memory" in str(error)
@@ -168,7 +186,7 @@ def run(main: Callable[[list[str]], int | None], argv: list[str] | None = None) 
         sys.stdout.reconfigure(errors="backslashreplace")  # names that a terminal cannot show do not end a run
     try:
         return main(argv) or 0
-    except (UsageError, ValueError, OSError, ArithmeticError) as error:
+    except (ValueError, OSError, ArithmeticError) as error:
         if "--debug" in argv:
             traceback.print_exc()
         tells = isinstance(error, OSError | OneProcessError)  # the others may not know

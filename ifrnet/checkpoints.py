@@ -14,29 +14,21 @@ from ifrnet.model import SIZES, IFRNet
 
 FIRST = "encoder.pyramid1.0.0.weight"
 SIZE_OF_SHAPE = {(size.widths[0], 3, size.kernel, size.kernel): name for name, size in SIZES.items()}
-WRAPPERS = ("state_dict", "params", "model")  # keys under which files keep the state dict next to other things
-IGNORED = ("data_preprocessor.", "step_counter", "pixel_loss.")  # of MMEditing's, without weights
 
 
 def adapt(value: object, source: str | Path) -> tuple[dict[str, Tensor], str]:
     """The bare state dict in a checkpoint and the size of its network.
 
     Args:
-        value: a state dict, bare or under `state_dict`, `params` or `model`; keys may begin with `module.` and
-            `generator.` (MMEditing).
+        value: whatever `checkpoint_file.unwrap` takes a state dict out of.
         source: names the checkpoint in errors.
 
     Raises:
         ValueError: it is not IFRNet's.
     """
-    if isinstance(value, dict):
-        value = next((value[key] for key in WRAPPERS if isinstance(value.get(key), dict)), value)
-    state = checkpoint_file.state_dict(value, source)
-    if any(key.startswith("generator.") for key in state):
-        state = {key: tensor for key, tensor in state.items() if not key.startswith(IGNORED)}
-        state = {key.removeprefix("generator."): tensor for key, tensor in state.items()}
+    state = checkpoint_file.unwrap(value, source)
     if FIRST not in state:
-        raise ValueError(f"{source}: not a checkpoint of IFRNet: no tensor {FIRST}")
+        raise ValueError(f"{source}: not a checkpoint of IFRNet: no tensor {FIRST}, found {', '.join([*state][:3])}")
     shape = tuple(state[FIRST].shape)
     if shape not in SIZE_OF_SHAPE:
         raise ValueError(f"{source}: {FIRST} is {shape}: expected one of {', '.join(map(str, SIZE_OF_SHAPE))}")
@@ -109,7 +101,12 @@ def load(options, config, device: torch.device) -> tuple[IFRNet | Classical | No
         return (Classical() if options.dis else None), None
     path = find_weights(options, config, "ifrnet")
     size = config.network if options.config or hasattr(options, "network") else None
-    network = load_network(path, size).to(device)
-    if config.compile:
+    return on_device(load_network(path, size), device, config.compile), path
+
+
+def on_device(network: IFRNet, device: torch.device, compiled: bool) -> IFRNet:
+    """The network there, its two parts compiled if asked for."""
+    network = network.to(device)
+    if compiled:
         network.encode, network.decode = torch.compile(network.encode), torch.compile(network.decode)
-    return network, path
+    return network

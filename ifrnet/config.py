@@ -169,7 +169,14 @@ def _check(options: argparse.Namespace, config: Config) -> None:
     if options.input and options.multi is None and options.fps is None:
         raise cli.UsageError("--input needs --multi 2, 4 or 8, or --fps")
     frame_rate.check_arguments(options)
-    if not 0 < options.scale <= 4 or abs(multiple_of(options.scale) * options.scale - MULTIPLE) > 1e-6:
-        raise cli.UsageError(
-            f"--scale {options.scale:g}: expected 16 divided by a whole number: 1, 0.8, 0.5, 0.25, 2 ..."
-        )
+    check_scale(options.scale)
+
+
+def check_scale(scale: float) -> None:
+    """Refuse a scale at which no size fits the network.
+
+    Raises:
+        UsageError: it is one.
+    """
+    if not 0 < scale <= 4 or abs(multiple_of(scale) * scale - MULTIPLE) > 1e-6:
+        raise cli.UsageError(f"--scale {scale:g}: expected 16 divided by a whole number: 1, 0.8, 0.5, 0.25, 2 ...")

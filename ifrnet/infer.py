@@ -5,20 +5,24 @@ decoded for all times that fit in it.
 """
 
 import logging
+import os
 from collections.abc import Callable, Iterator
 from fractions import Fraction
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from common.media.frame_rate import HALF, check_halves, halves, open_retimed, write_retimed
+from common.media.frame_rate import HALF, Timing, check_halves, halves
+from common.media.model_on_clips import BetweenFrames
 from common.media.own_video import each_input
+from common.media.video_reader import FolderReader, VideoReader
 from common.ops.autocast import autocast
 from common.ops.pad import pad_centred
 from common.ops.tile import tiled
 from common.training.distributed import choose_device
 from ifrnet.checkpoints import load
-from ifrnet.config import Config
+from ifrnet.config import Config, build_parser, check_scale
 from ifrnet.model import TOGETHER, IFRNet, multiple_of
 
 log = logging.getLogger(__name__)
@@ -26,24 +30,43 @@ log = logging.getLogger(__name__)
 TILE_OVERLAP = 64  # pixels; of motion beyond 3/8 of it a tile sees too little near its border
 
 
-class Interpolator:
-    """Makes the frames between two.
+class Interpolator(BetweenFrames):
+    """Makes the frames between two; `ifrnet.load` gives one, with the weights of a name.
 
     Args:
         network: None: the two frames are blended.
+        weights: their name, for messages.
         scale: flows are estimated on frames resized by this.
         tile: side of the tiles, in pixels; 0: none. Each has the mean of its own pixels subtracted and sees no motion
             that leaves it, so the result differs a little from that without tiles, and more where motion is large.
         amp: off, bf16 or fp16; results are float32 always.
         device: where the network is.
+
+    Raises:
+        ValueError: a scale that cannot be.
     """
 
-    def __init__(self, network: IFRNet | None, *, scale=1.0, tile=0, amp="off", device="cpu"):
-        self.network, self.scale, self.amp = network, scale, amp
+    build_parser = build_parser
+
+    def __init__(
+        self, network: IFRNet | None, *, weights: os.PathLike | str = "", scale: float = 1.0, tile: int = 0,
+        amp: str = "off", device: torch.device | str = "cpu",
+    ):  # fmt: skip
+        check_scale(scale)
+        self.network: Any = network
+        self.weights, self.scale, self.amp = weights, scale, amp
         self.device = torch.device(device)
         self.by_halves = network is not None and network.ignores_time
         self.multiple = multiple_of(scale)
         self.tile = -(-tile // self.multiple) * self.multiple
+
+    def check_times(self, timing: Timing, reader: VideoReader | FolderReader) -> None:
+        """Refuse times that these weights cannot make; tell if they make them by way of others."""
+        if self.by_halves:
+            knows = f"{self.weights or 'this network'} knows only the middle of two frames (its weights of t are 0)"
+            other = "weights trained for any t, such as IFRNet_GoPro"
+            if check_halves(timing, reader, knows, f", or {other}") > 2:
+                log.warning("%s: others are made as middles of middles; %s, make them directly", knows, other)
 
     def predict(self, img0: Tensor, img1: Tensor, times: list[Fraction]) -> Iterator[Tensor]:
         """The frames, (1, 3, H, W) in [0, 1], at `times` between two of any size; weights without t take halves.
@@ -86,15 +109,5 @@ def infer(options, config: Config) -> int:
     """Interpolate --input and write --output; returns the exit code."""
     device = choose_device(options.device)
     network, weights = load(options, config, device)
-    interpolator = Interpolator(network, scale=options.scale, tile=options.tile or 0, amp=config.amp, device=device)
-
-    def one(options) -> None:
-        reader, timing = open_retimed(options)
-        if interpolator.by_halves:
-            knows = f"{weights} knows only the middle of two frames (its weights of t are 0)"
-            other = "weights trained for any t, such as IFRNet_GoPro"
-            if check_halves(timing, reader, knows, f", or {other}") > 2:
-                log.warning("%s: others are made as middles of middles; %s, make them directly", knows, other)
-        write_retimed(reader, timing, interpolator.predict, options, device)
-
-    return each_input(one, options)
+    how = {"scale": options.scale, "tile": options.tile or 0, "amp": config.amp, "device": device}
+    return each_input(Interpolator(network, weights=weights or "", **how).run, options)

@@ -26,7 +26,7 @@ def read(path: str | Path, config: str = "") -> nn.Module:
     Raises:
         ValueError: it is of another network.
     """
-    state = checkpoint_file.state_dict(checkpoint_file.load(path), path)
+    state = checkpoint_file.unwrap(checkpoint_file.load(path), path)
     if not config:
         config = "config_BIMNet" if FIRST in state else "config_PVDNet_large" if LARGE in state else "config_PVDNet"
     settings = preset(config)
@@ -59,11 +59,16 @@ def load(options, config: Config, device: torch.device) -> tuple[DeblurNet | Non
         return FILTERS.get(options.identity), None
     path = find_weights(options, config, "pvdnet")
     network = _build(config)
-    checkpoint_file.load_strict(network, checkpoint_file.load(path), path)
-    network.to(device).eval()
-    if config.compile:
+    checkpoint_file.load_strict(network, checkpoint_file.unwrap(checkpoint_file.load(path), path), path)
+    return on_device(network.eval(), device, config.compile), path
+
+
+def on_device(network: DeblurNet, device: torch.device, compiled: bool) -> DeblurNet:
+    """The network there, compiled if asked for."""
+    network = network.to(device)
+    if compiled:
         compile_parts(network)
-    return network, path
+    return network
 
 
 def _build(config: Config) -> DeblurNet:

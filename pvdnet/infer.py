@@ -1,19 +1,24 @@
 """Deblur the user's own video: a file, a folder of frames or a glob in, a video or a folder out, in constant memory."""
 
 from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from common.media.image import crop_to_multiple, to_uint8
-from common.media.own_video import Timed, each_input, open_input, write_output
+from common.media import frame_kinds
+from common.media.frame_kinds import Kind
+from common.media.image import crop_to_multiple
+from common.media.model_on_clips import FrameByFrame
+from common.media.own_video import each_input
+from common.media.video_reader import FolderReader, VideoReader
 from common.ops.pad import pad_to_multiple
 from common.ops.tile import tiled
 from common.training.distributed import choose_device
-from common.training.sampling import to_tensor
 from pvdnet.checkpoints import load
-from pvdnet.config import Config
+from pvdnet.config import Config, build_parser
 from pvdnet.evaluate import deblur
+from pvdnet.models.deblurnet import DeblurNet
 from pvdnet.samples import REFINE
 
 BIMNET_MULTIPLE = 32  # what BIMNet needs; other sizes are padded
@@ -44,36 +49,66 @@ def recurrence(step: Callable[[list[Tensor], Tensor], Tensor], frames: Iterable[
         yield memory
 
 
+class Deblurrer(FrameByFrame):
+    """Deblurs clips; `pvdnet.load` gives one, with the weights of a name.
+
+    Args:
+        network: None: frames stay as they are; or a filter in its place.
+        tile: side of the tiles, in pixels; 0: none.
+        amp: off, bf16 or fp16.
+        parity: frames are cropped to multiples of 4, and BIMNet's rest left out, as in the published code; else padded.
+        device: where the network is.
+    """
+
+    build_parser = build_parser
+
+    def __init__(
+        self, network: DeblurNet | None, *, tile: int = 0, amp: str = "off", parity: bool = False,
+        device: torch.device | str = "cpu",
+    ):  # fmt: skip
+        self.network: Any = network
+        self.amp, self.parity, self.device = amp, parity, torch.device(device)
+        self.tile = -(-tile // BIMNET_MULTIPLE) * BIMNET_MULTIPLE
+
+    def __call__(self, frames: Iterable[Kind]) -> Iterator[Kind]:
+        """Sharp frames of a clip, one by one: each needs the result before it, which the iterator keeps.
+
+        Args:
+            frames: as for `FrameByFrame`; one is read ahead, so that a camera may give them.
+
+        Returns:
+            An iterator over the frames, of the same kind and size.
+
+        Raises:
+            ValueError: another kind, shape or range.
+        """
+        return frame_kinds.mapped(self.stream, frames, self.device)
+
+    def check_clip(self, reader: VideoReader | FolderReader, options) -> None:
+        """Every clip fits."""
+
+    def stream(self, frames: Iterable[Tensor]) -> Iterator[Tensor]:
+        """The results, not clamped, of frames (B, 3, H, W) in [0, 1]; holds three frames."""
+        return recurrence(self._step, map(self._prepared, frames))
+
+    def _prepared(self, frame: Tensor) -> Tensor:
+        if self.parity:
+            frame = crop_to_multiple(frame.permute(2, 3, 0, 1), REFINE).permute(2, 3, 0, 1)  # B 3 H W
+        return frame.contiguous()
+
+    def _step(self, window: list[Tensor], memory: Tensor) -> Tensor:
+        if self.parity:
+            return deblur(self.network, window, memory, self.amp)
+        stacked, unpad = pad_to_multiple(torch.cat([*window, memory], 1), BIMNET_MULTIPLE)  # B 12 H W
+        whole = lambda x: deblur(self.network, list(x[:, :9].split(3, 1)), x[:, 9:], self.amp)  # noqa: E731
+        if self.tile:
+            return unpad(tiled(whole, stacked, tile=self.tile, overlap=min(TILE_OVERLAP, self.tile // 2)))
+        return unpad(whole(stacked))
+
+
 def infer(options, config: Config) -> int:
     """Run the model on --input and write --output; returns the exit code."""
     device = choose_device(options.device)
     network, _ = load(options, config, device)
-    return each_input(lambda one: _deblur_clip(one, config, network, device), options)
-
-
-def _deblur_clip(options, config: Config, network, device: torch.device) -> None:
-    reader = open_input(options)
-
-    def step(window: list[Tensor], memory: Tensor) -> Tensor:
-        if options.parity:
-            return deblur(network, window, memory, config.amp)
-        stacked, unpad = pad_to_multiple(torch.cat([*window, memory], 1), BIMNET_MULTIPLE)  # 1 12 H W
-        whole = lambda x: deblur(network, list(x[:, :9].split(3, 1)), x[:, 9:], config.amp)  # noqa: E731
-        if options.tile:
-            tile = -(-options.tile // BIMNET_MULTIPLE) * BIMNET_MULTIPLE
-            return unpad(tiled(whole, stacked, tile=tile, overlap=min(TILE_OVERLAP, tile // 2)))
-        return unpad(whole(stacked))
-
-    times = []  # of the frames that were read and not yet written: at most two
-
-    def frames() -> Iterator[Tensor]:
-        for image, time in reader.timed():
-            times.append(time)
-            image = crop_to_multiple(image, REFINE) if options.parity else image
-            yield to_tensor(image)[None].to(device)
-
-    def results() -> Iterator[Timed]:
-        for result in recurrence(step, frames()):
-            yield to_uint8(result[0].permute(1, 2, 0).cpu().numpy()), times.pop(0)
-
-    write_output(results(), reader, options)
+    how = {"tile": options.tile or 0, "amp": config.amp, "parity": options.parity, "device": device}
+    return each_input(Deblurrer(network, **how).run, options)

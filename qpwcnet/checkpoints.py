@@ -16,7 +16,7 @@ from qpwcnet.config import preset
 from qpwcnet.deploy import quantize
 from qpwcnet.model import ACTIVATIONS, FLOW_ORDERS, MATCHES, Flower, Interpolator, settings
 from qpwcnet.pwcnet import INSIDE, INSIDE_OLD, PWCNet
-from qpwcnet.pwcnet_tensor_names import WRAPPERS, adapt, layers
+from qpwcnet.pwcnet_tensor_names import adapt, layers
 
 FIRST = "encoder.0.conv_a.weight"  # tells QPWCNet
 
@@ -25,16 +25,14 @@ def build(value: object, source: str | Path) -> nn.Module:
     """The network whose weights `value` holds, with them, on the CPU, ready to run.
 
     Args:
-        value: a state dict, bare or under one of `WRAPPERS`; names may begin with `module.`. QPWCNet's without the
-            tensor `settings` are taken for the original's: mish, the original order of flows.
+        value: whatever `checkpoint_file.unwrap` takes a state dict out of. QPWCNet's without the tensor `settings` are
+            taken for the original's: mish, the original order of flows.
         source: names the checkpoint in errors.
 
     Raises:
         ValueError: it is of neither network, or tensors are missing, unexpected or of another shape.
     """
-    if isinstance(value, dict):
-        value = next((value[key] for key in WRAPPERS if isinstance(value.get(key), dict)), value)
-    state = checkpoint_file.state_dict(value, source)
+    state = checkpoint_file.unwrap(value, source)
     network, state = _qpwcnet(state, source) if FIRST in state else _pwcnet(state, source)
     if quantize.has_ranges(state):
         quantize.prepare(network)
@@ -129,15 +127,33 @@ def load(options, config, device: torch.device) -> tuple[nn.Module | None, Path 
     if options.baseline:
         return None, None
     path = find_weights(options, config, "qpwcnet")
+    return open_network(path, config.task, config.input_shape, device, config.compile), path
+
+
+def open_network(
+    path: Path, task: str, input_shape: tuple[int, int], device: torch.device, compiled: bool = False
+) -> nn.Module:
+    """The network of a file, on the device and ready to run.
+
+    Args:
+        path: weights, or an exported file.
+        task: "flow" or "interp".
+        input_shape: (H, W) of the frames that it was trained on, for weights that do not tell their unit.
+        device: where it goes.
+        compiled: compile it.
+
+    Raises:
+        ValueError: it is none, or cannot do the task.
+    """
     if path.suffix in (".onnx", ".tflite"):
         from qpwcnet.deploy.exported_file import open_exported
 
-        return open_exported(path), path
+        return open_exported(path)
     network = build(load_any(path), path).to(device)
-    if config.task == "interp" and not isinstance(network, Interpolator):
+    if task == "interp" and not isinstance(network, Interpolator):
         raise ValueError(f"{path}: holds a flow network, which makes no frames; use --task flow, or other weights")
     if isinstance(network, Flower) and network.scale_size is None:
-        network.scale_size = config.input_shape
-    if config.compile:
+        network.scale_size = input_shape
+    if compiled:
         network.compile()
-    return network, path
+    return network

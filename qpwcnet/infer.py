@@ -7,11 +7,15 @@ written as the network gives it, but has no say in the scale of the colours.
 The interpolator makes the middle of two frames, so other times are middles of middles.
 """
 
+import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import partial
 from itertools import count, islice, pairwise
 from pathlib import Path
+from typing import Any, Generic
 
 import cv2
 import numpy as np
@@ -19,17 +23,20 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from common.media import own_video
+from common import cli
+from common.media import frame_kinds, own_video, scene_cuts
 from common.media.flow_color import flow_to_image
 from common.media.flow_file import write_flow
-from common.media.frame_rate import check_halves, halves, open_retimed, write_retimed
+from common.media.frame_kinds import Kind
+from common.media.frame_rate import Timing, check_halves, halves
+from common.media.model_on_clips import BetweenFrames, Rate, rate_of
 from common.media.scene_cuts import is_cut
 from common.media.video_reader import FolderReader, VideoReader
 from common.ops.autocast import autocast
 from common.ops.tile import tiled
 from common.training.distributed import choose_device
 from qpwcnet.checkpoints import load
-from qpwcnet.config import Config
+from qpwcnet.config import Config, build_parser
 from qpwcnet.pwcnet import MULTIPLE as PWC_MULTIPLE
 
 TILE_OVERLAP = 128  # pixels; of motion beyond 3/8 of it a tile sees too little near its border
@@ -118,67 +125,194 @@ def run_network(call: Callable, prv: Tensor, nxt: Tensor, *, tile: int = 0, amp:
     return tiled(whole, torch.cat((prv, nxt), 1), tile=tile, overlap=min(TILE_OVERLAP, tile // 2))
 
 
+@dataclass(frozen=True)
+class Flow(Generic[Kind]):
+    """Flow from one frame to the next.
+
+    Attributes:
+        vectors: in pixels, x to the right and y down: H x W x 2 float32 where frames were arrays or PIL images,
+            (B, 2, H, W) or (2, H, W) where they were tensors.
+        like: the first frame, whose kind `colours` has.
+    """
+
+    vectors: np.ndarray | Tensor
+    like: Kind = field(repr=False)
+
+    @property
+    def colours(self) -> Kind:
+        """The flow as a picture, of the kind of the frames: colour tells the direction, the longest motion is full."""
+        vectors = self.vectors
+        if isinstance(vectors, Tensor):
+            vectors = vectors.reshape(-1, *vectors.shape[-3:]).permute(0, 2, 3, 1).float().cpu().numpy()  # B H W 2
+        pictures = np.stack([_picture(flow) for flow in np.reshape(vectors, (-1, *vectors.shape[-3:]))])
+        return frame_kinds.like(torch.from_numpy(pictures).permute(0, 3, 1, 2).float() / 255, self.like)
+
+    def __array__(self, dtype=None, copy=None) -> np.ndarray:
+        """The vectors, for NumPy."""
+        return np.array(self.vectors, dtype)
+
+
+def _picture(flow: np.ndarray) -> np.ndarray:
+    painter = Painter(flow.shape[:2])
+    painter.grow(flow)
+    return painter.draw(flow)
+
+
+class FlowEstimator:
+    """Finds the flow between frames; `qpwcnet.load` gives one, with the weights of a name.
+
+    Args:
+        network: on the device, ready to run; or an exported file.
+        tile: side of the tiles, in pixels; 0: none.
+        amp: off, bf16 or fp16.
+        device: where the network is.
+    """
+
+    def __init__(
+        self, network: nn.Module, *, tile: int = 0, amp: str = "off", device: torch.device | str = "cpu"
+    ):  # fmt: skip
+        self.network: Any = network
+        self.tile, self.amp, self.device = tile, amp, torch.device(device)
+
+    def __call__(self, first: Kind, second: Kind) -> Flow[Kind]:
+        """The flow from one frame to the next.
+
+        Args:
+            first: H x W x 3 uint8 RGB, an array or a PIL image, or a tensor (B, 3, H, W) or (3, H, W) in [0, 1]. Any
+                size.
+            second: of the same kind and size.
+
+        Returns:
+            Its `vectors` are in pixels, its `colours` a picture of them.
+
+        Raises:
+            ValueError: another kind, shape or range, or a flow that is not finite.
+        """
+        pairs = zip(*(frames.split(1) for frames in frame_kinds.two(first, second, self.device)), strict=True)
+        flow = torch.cat([self._estimate(*pair) for pair in pairs]).cpu()  # B 2 H W
+        self._check(flow.numpy(), "the flow")
+        if isinstance(first, Tensor):
+            flow = flow.to(first.device, copy=True)
+            return Flow(flow if first.ndim == 4 else flow[0], first)
+        return Flow(flow[0].permute(1, 2, 0).numpy(), first)
+
+    def clip(
+        self, input: os.PathLike | str, output: os.PathLike | str | None = None, *,
+        flo: os.PathLike | str | None = None, arrows: bool = False, fps: Rate | None = None,
+        scene: float = scene_cuts.THRESHOLD, overwrite: bool = False,
+    ) -> None:  # fmt: skip
+        """Flows of a clip, in colours, as `qpwcnet/run.py --input` writes them.
+
+        Args:
+            input: a video file, a folder of frames, or a pattern of frames.
+            output: video file or folder of the pictures to write.
+            flo: folder for .flo files, one a flow; this, `output`, or both.
+            arrows: draw arrows onto the colours.
+            fps: frame rate of a video made of images.
+            scene: how unlike two frames are that are a cut, in (0, 1].
+            overwrite: replace an output that is there.
+
+        Raises:
+            ValueError: the input is no clip or one frame, the output is there, or flags do not fit.
+        """
+        if output is None and flo is None:
+            raise ValueError("clip() needs an output, flo=, or both")
+        given = {"output": None if output is None else str(output), "flo": None if flo is None else str(flo)}
+        given |= {"fps": rate_of(fps), "scene": scene, "overwrite": overwrite}
+        self.run(cli.flags(build_parser, input=str(input), arrows=arrows, **given))
+
+    def run(self, options) -> None:
+        """Write --output, --flo or both of --input, by the options of a command line."""
+        scene_cuts.check_argument(options)
+        reader = own_video.open_input(options)
+        own_video.check_rate(options, reader)
+        if len(list(islice(reader, 2))) < 2:
+            raise ValueError(f"{options.input} holds one frame: expected at least two, flow goes from one to the next")
+        files, painter = _flo_files(reader, options), Painter(reader.size, options.arrows)
+        cuts = 0
+
+        def flows() -> Iterator[tuple[np.ndarray, np.ndarray, Fraction | None, np.ndarray]]:
+            """Two frames as they are, the time of the first, and the flow, HxWx2, whose file is written by then."""
+            pairs = pairwise(_on_device(reader, self.device))
+            for number, ((image, time, prv), (following, _, nxt)) in enumerate(pairs, 1):
+                flow = self._estimate(prv, nxt)[0].permute(1, 2, 0).cpu().numpy()  # H W 2
+                self._check(flow, f"flow {number} of {options.input}")
+                if files:
+                    write_flow(next(files), flow)
+                yield image, following, time, flow
+
+        def pictures() -> Iterator[own_video.Timed]:
+            nonlocal cuts
+            for image, following, time, flow in flows():
+                if is_cut(image, following, options.scene):
+                    cuts += 1
+                else:
+                    painter.grow(flow)
+                yield painter.draw(flow), time
+
+        total = reader.num_frames and reader.num_frames - 1
+        if options.output:
+            rate = reader.frame_rate or options.fps
+            number = own_video.write(pictures(), reader, options, rate=rate, total=total, names=reader.names)
+        else:
+            hidden = True if own_video.is_quiet(options) else None
+            number = sum(1 for _ in tqdm(flows(), total=total, unit="flow", disable=hidden, file=sys.stderr))
+        if files:
+            own_video.tell(options, f"{number} flows -> {options.flo}")
+        if options.output:
+            told = f", {cuts} across cuts" if cuts else ""
+            told = f"{number} flows -> {options.output}, full colour at last from {painter.longest:.1f} pixels{told}"
+            own_video.tell(options, told)
+
+    def _estimate(self, prv: Tensor, nxt: Tensor) -> Tensor:
+        return run_network(self.network.estimate, prv, nxt, tile=self.tile, amp=self.amp)  # 1 2 H W
+
+    def _check(self, flow: np.ndarray, what: str) -> None:
+        if not np.isfinite(flow).all():
+            remedy = f"without --amp {self.amp}" if self.amp != "off" else "with other weights"
+            raise ValueError(f"{what} is not finite: try it {remedy}")
+
+
+class FrameInterpolator(BetweenFrames):
+    """Makes the frames between two; `qpwcnet.load(..., task="interp")` gives one, with the weights of a name.
+
+    Args:
+        network: on the device, ready to run; or an exported file.
+        tile: side of the tiles, in pixels; 0: none.
+        amp: off, bf16 or fp16.
+        device: where the network is.
+    """
+
+    build_parser = build_parser
+
+    def __init__(
+        self, network: nn.Module, *, tile: int = 0, amp: str = "off", device: torch.device | str = "cpu"
+    ):  # fmt: skip
+        self.network: Any = network
+        self.tile, self.amp, self.device = tile, amp, torch.device(device)
+
+    def check_times(self, timing: Timing, reader: VideoReader | FolderReader) -> None:
+        """Refuse times that halving never reaches."""
+        knows = "QPWCNet makes only the middle of two frames"
+        check_halves(timing, reader, knows, ", or --fps 2, 4 or 8 times as high")
+
+    def predict(self, first: Tensor, second: Tensor, times: list[Fraction]) -> Iterable[Tensor]:
+        """The frames, (1, 3, H, W) in [0, 1], at `times` between two."""
+        middle = partial(run_network, self.network.between, tile=self.tile, amp=self.amp)
+        return halves(middle, first, second, times)
+
+
+def of_task(network: nn.Module, task: str, **how) -> FlowEstimator | FrameInterpolator:
+    """What does a task with a network."""
+    return (FrameInterpolator if task == "interp" else FlowEstimator)(network, **how)
+
+
 def infer(options, config: Config) -> int:
     """Run the network on --input and write --output, --flo or both; returns the exit code."""
     device = choose_device(options.device)
     network, _ = load(options, config, device)
-    make = _interpolate if config.task == "interp" else _write_flows
-    return own_video.each_input(lambda one: make(one, network, device, config.amp), options)
-
-
-def _interpolate(options, network: nn.Module, device: torch.device, amp: str) -> None:
-    reader, timing = open_retimed(options)
-    check_halves(timing, reader, "QPWCNet makes only the middle of two frames", ", or --fps 2, 4 or 8 times as high")
-
-    def middle(first: Tensor, second: Tensor) -> Tensor:
-        return run_network(network.between, first, second, tile=options.tile or 0, amp=amp)
-
-    def predict(first: Tensor, second: Tensor, times: list[Fraction]) -> Iterable[Tensor]:
-        return halves(middle, first, second, times)
-
-    write_retimed(reader, timing, predict, options, device)
-
-
-def _write_flows(options, network: nn.Module, device: torch.device, amp: str) -> None:
-    reader = own_video.open_input(options)
-    own_video.check_rate(options, reader)
-    if len(list(islice(reader, 2))) < 2:
-        raise ValueError(f"{options.input} holds one frame: expected at least two, flow goes from one to the next")
-    files, painter = _flo_files(reader, options), Painter(reader.size, options.arrows)
-    cuts = 0
-
-    def flows() -> Iterator[tuple[np.ndarray, np.ndarray, Fraction | None, np.ndarray]]:
-        """Two frames as they are, the time of the first, and the flow, HxWx2, whose file is written by then."""
-        for number, ((image, time, prv), (following, _, nxt)) in enumerate(pairwise(_on_device(reader, device)), 1):
-            flow = run_network(network.estimate, prv, nxt, tile=options.tile or 0, amp=amp)
-            flow = flow[0].permute(1, 2, 0).cpu().numpy()  # H W 2
-            if not np.isfinite(flow).all():
-                remedy = f"without --amp {amp}" if amp != "off" else "with other weights"
-                raise ValueError(f"flow {number} of {options.input} is not finite: try it {remedy}")
-            if files:
-                write_flow(next(files), flow)
-            yield image, following, time, flow
-
-    def pictures() -> Iterator[own_video.Timed]:
-        nonlocal cuts
-        for image, following, time, flow in flows():
-            if is_cut(image, following, options.scene):
-                cuts += 1
-            else:
-                painter.grow(flow)
-            yield painter.draw(flow), time
-
-    total = reader.num_frames and reader.num_frames - 1
-    if options.output:
-        rate = reader.frame_rate or options.fps
-        number = own_video.write(pictures(), reader, options, rate=rate, total=total, names=reader.names)
-    else:
-        number = sum(1 for _ in tqdm(flows(), total=total, unit="flow", disable=None, file=sys.stderr))
-    if files:
-        print(f"{number} flows -> {options.flo}")
-    if options.output:
-        told = f", {cuts} across cuts" if cuts else ""
-        print(f"{number} flows -> {options.output}, full colour at last from {painter.longest:.1f} pixels{told}")
+    model = of_task(network, config.task, tile=options.tile or 0, amp=config.amp, device=device)
+    return own_video.each_input(model.run, options)
 
 
 def _flo_files(reader: VideoReader | FolderReader, options) -> Iterator[Path] | None:

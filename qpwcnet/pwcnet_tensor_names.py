@@ -14,8 +14,6 @@ from torch import Tensor
 from common.checkpoints import checkpoint_file
 from qpwcnet.pwcnet import CHANNELS, CONTEXT, DENSE, INSIDE, INSIDE_OLD, LEVELS
 
-WRAPPERS = ("state_dict", "params", "model")  # keys under which files keep the state dict next to other things
-PREFIXES = ("module.", "model.")  # before every name, also one behind the other; sniklaus' "module" has no dot
 UNUSED = ("deconv2.weight", "deconv2.bias")  # of NVlabs': enlarges the finest flow, which nothing reads
 NUMBERS = ("One", "Two", "Thr", "Fou", "Fiv", "Six")  # sniklaus' 1 to 6
 
@@ -51,8 +49,7 @@ def adapt(value: object, source: str | Path = "the checkpoint") -> tuple[dict[st
     """The state dict in a checkpoint under our names, and the variant of its network.
 
     Args:
-        value: a state dict, bare or under `state_dict`, `params` or `model`, in any of the namings; all names may begin
-            with `module.` and `model.`.
+        value: whatever `checkpoint_file.unwrap` takes a state dict out of, in any of the namings.
         source: names the checkpoint in errors.
 
     Returns:
@@ -62,11 +59,7 @@ def adapt(value: object, source: str | Path = "the checkpoint") -> tuple[dict[st
         ValueError: it is not PWC-Net's, or tensors are missing or unexpected; the line lists the first of each under
             the file's names.
     """
-    if isinstance(value, dict):
-        value = next((value[key] for key in WRAPPERS if isinstance(value.get(key), dict)), value)
-    state = checkpoint_file.state_dict(value, source)
-    while prefix := next((p for p in PREFIXES if all(key.startswith(p) for key in state)), ""):
-        state = {key.removeprefix(prefix): tensor for key, tensor in state.items()}
+    state = checkpoint_file.unwrap(value, source)
 
     def has(pattern: str) -> bool:
         return any(re.match(pattern, key) for key in state)

@@ -18,9 +18,7 @@ from common.ops.deform_conv import BORDERS
 from tdan.config import PRESETS
 from tdan.model import GROUPS, TAPS, TDAN
 
-WRAPPERS = ("state_dict", "params", "model")  # keys under which files keep the state dict
-PREFIXES = ("module.", "generator.", "align_net.", "rec_net.")  # before names, also one behind the other
-IGNORED = ("data_preprocessor.", "step_counter", "pixel_loss.", "lq_pixel_loss.")  # of MMagic's, without weights
+PREFIXES = ("align_net.", "rec_net.")  # of the parts of the authors' network
 # Published -> own name of each layer. The longest fits first: "reconstruct.3" is the last layer of a twofold network.
 MMAGIC = {
     "feat_extract.0.conv": "first",
@@ -84,20 +82,18 @@ def convert(value: object, source: str | Path) -> dict[str, Tensor]:
     Raises:
         ValueError: it is not TDAN's.
     """
-    if isinstance(value, dict):
-        value = next((value[key] for key in WRAPPERS if isinstance(value.get(key), dict)), value)
     state = {}
-    for name, tensor in checkpoint_file.state_dict(value, source).items():
-        while name.startswith(PREFIXES):
+    for name, tensor in checkpoint_file.unwrap(value, source).items():
+        if name.startswith(PREFIXES):
             name = name.partition(".")[2]
-        if not name.startswith(IGNORED):
-            state[re.sub(r"(?<!\.conv)_offset\.", ".conv_offset.", name)] = tensor  # as old mmcv named them
+        state[re.sub(r"(?<!\.conv)_offset\.", ".conv_offset.", name)] = tensor  # as old mmcv named them
     for sign, table, border in LAYOUTS.values():
         if sign in state:
             own = {own_name(name, table): tensor for name, tensor in state.items()}
             rule = {} if border is None else {"border": torch.tensor(BORDERS.index(border), dtype=torch.uint8)}
             return own | rule
-    raise ValueError(f"{source}: not a checkpoint of TDAN: expected a tensor {LAYOUTS['ours'][0]}, or of its kind")
+    expected, found = LAYOUTS["ours"][0], ", ".join([*state][:3])
+    raise ValueError(f"{source}: not a checkpoint of TDAN: expected a tensor {expected}, or of its kind, found {found}")
 
 
 def build(state: dict[str, Tensor], source: str | Path) -> TDAN:
@@ -211,9 +207,15 @@ def load(options, config, device: torch.device) -> tuple[TDAN | None, Path | Non
     if options.baseline:
         return None, None
     path = find_weights(options, config, "tdan")
-    network = load_network(path).to(device)
+    network = load_network(path)
     check_form(network, config, path)
-    if config.compile:
+    return on_device(network, device, config.compile), path
+
+
+def on_device(network: TDAN, device: torch.device, compiled: bool) -> TDAN:
+    """The network there, compiled if asked for."""
+    network = network.to(device)
+    if compiled:
         for name in ("extract", "fuse_window"):  # `stream.Enhancer` calls these, not the network as a whole
             setattr(network, name, torch.compile(getattr(network, name)))
-    return network, path
+    return network

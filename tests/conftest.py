@@ -14,6 +14,7 @@ from tests.helpers.web import serve
 # every process that a test starts there are as many. One is fastest, since the tests share the cores anyhow.
 os.environ["OMP_NUM_THREADS"] = os.environ.get("TEST_THREADS", "1")
 os.environ["MKL_DYNAMIC"] = "FALSE"  # or a new process has no more threads than there are cores
+os.environ["VIDEOREF_OFFLINE"] = "1"  # no test fetches weights from their addresses
 torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # started in the background by a script; tests send it

@@ -12,8 +12,6 @@ from common.checkpoints.run_checkpoints import find_weights
 from toflow.config import preset
 from toflow.model import FORMS, LEVELS, MEAN, STD, Form, SPyNet, TOFlow
 
-WRAPPERS = ("state_dict", "params", "net_state_dict", "model")  # keys under which files keep the state dict
-IGNORED = ("data_preprocessor.", "step_counter", "pixel_loss.")  # of MMagic's, without weights
 # Of the forms below "pytoflow": one file holds the layers of all tasks; those of the others have no effect.
 PYTOFLOW = {
     "pytoflow_interp": ("conv_3x2_64_9x9", "conv_64_64_1x1", "conv_64_3_1x1"),
@@ -45,14 +43,12 @@ def unwrap(value: object, source: str | Path) -> tuple[dict[str, Tensor], str]:
     Raises:
         ValueError: it is not TOFlow's.
     """
-    if isinstance(value, dict):
-        value = next((value[key] for key in WRAPPERS if isinstance(value.get(key), dict)), value)
-    state = checkpoint_file.state_dict(value, source)
-    state = {key.removeprefix("generator."): x for key, x in state.items() if not key.startswith(IGNORED)}
+    state = checkpoint_file.unwrap(value, source)
     for layout, (sign, _) in LAYOUTS.items():
         if sign in state:
             return state, layout
-    raise ValueError(f"{source}: not a checkpoint of TOFlow: expected a tensor {LAYOUTS['ours'][0]}, or of its kind")
+    expected, found = LAYOUTS["ours"][0], ", ".join([*state][:3])
+    raise ValueError(f"{source}: not a checkpoint of TOFlow: expected a tensor {expected}, or its like, found {found}")
 
 
 def spynet_names(layout: str, batch_norm: bool, levels: int = LEVELS) -> Iterator[tuple[str, str]]:
@@ -251,7 +247,13 @@ def load(options, config, device: torch.device) -> tuple[TOFlow | None, Path | N
     path = find_weights(options, config, "toflow")
     named = options.config or hasattr(options, "network") or any(x.startswith("network=") for x in options.set)
     task = None if named else config.task
-    network = load_network(path, config.network, task=task, align_corners=config.align_corners).to(device)
-    if config.compile:
+    network = load_network(path, config.network, task=task, align_corners=config.align_corners)
+    return on_device(network, device, config.compile), path
+
+
+def on_device(network: TOFlow, device: torch.device, compiled: bool) -> TOFlow:
+    """The network there, compiled if asked for."""
+    network = network.to(device)
+    if compiled:
         network.compile()
-    return network, path
+    return network

@@ -7,23 +7,27 @@ every frame, from the seven around it; super-resolution enlarges the frames four
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from itertools import islice
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from common.cli import UsageError
 from common.degrade.matlab_imresize import imresize
 from common.media.classical_flow import interpolate
-from common.media.frame_rate import check_halves, halves, open_retimed, write_retimed
+from common.media.frame_rate import Timing, check_halves, halves
 from common.media.frame_windows import neighbour_indices, windows
 from common.media.image import to_uint8
-from common.media.own_video import Timed, check_rate, each_input, open_input, write_output
+from common.media.model_on_clips import BetweenFrames, FrameByFrame
+from common.media.own_video import each_input
+from common.media.video_reader import FolderReader, VideoReader
 from common.ops.autocast import autocast
 from common.ops.tile import tiled
 from common.training.distributed import choose_device
 from toflow.checkpoints import load
 from toflow.classical import classical
-from toflow.config import Config
+from toflow.config import Config, build_parser
 from toflow.model import MULTIPLE, TOFlow, predict
 from toflow.sets import WINDOW
 
@@ -37,13 +41,13 @@ def restore(network: TOFlow, frames: Tensor, *, tile: int = 0, amp: str = "off")
 
     Args:
         network: on the device of the frames.
-        frames: (1, T, 3, H, W) in [0, 1].
+        frames: (B, T, 3, H, W) in [0, 1].
         tile: side of the tiles, in pixels, rounded up to a multiple of 16; 0: none. A tile sees no motion that leaves
             it, so the result differs a little from that without tiles, and more where motion is large.
         amp: off, bf16 or fp16.
 
     Returns:
-        (1, 3, H, W) float32, not clamped.
+        (B, 3, H, W) float32, not clamped.
     """
 
     def whole(part: Tensor) -> Tensor:
@@ -54,34 +58,103 @@ def restore(network: TOFlow, frames: Tensor, *, tile: int = 0, amp: str = "off")
     return tiled(whole, frames, tile=tile, overlap=min(TILE_OVERLAP, tile // 2))  # 1 3 H W
 
 
-def infer(options, config: Config) -> int:
-    """Run the model on --input and write --output; returns the exit code."""
-    device = choose_device(options.device)
-    network, _ = load(options, config, device)
-    task = options.task or config.task
-    if task == "interp":
-        return each_input(lambda one: _interpolate(one, network, device, config.amp), options)
-    enlarge = SCALE if task == "sr" else 1
-    return each_input(lambda one: _restore_clip(one, network, device, config.amp, enlarge), options)
+class Interpolator(BetweenFrames):
+    """Makes the frames between two; `toflow.load(task="interp")` gives one, with the weights of a name.
 
+    Args:
+        network: None: the two frames are blended.
+        tile: side of the tiles, in pixels; 0: none.
+        amp: off, bf16 or fp16.
+        flow: without a network, move the frames by classical flow instead of blending them.
+        device: where the network is.
+    """
 
-def _interpolate(options, network: TOFlow | None, device: torch.device, amp: str) -> None:
-    reader, timing = open_retimed(options)
-    if network is not None:
-        check_halves(timing, reader, "TOFlow makes only the middle of two frames", ", or --fps 2, 4 or 8 times as high")
+    build_parser = build_parser
 
-    def middle(first: Tensor, second: Tensor) -> Tensor:
-        pair = torch.stack((first, second), 1)  # 1 2 3 H W
-        return restore(network, pair, tile=options.tile or 0, amp=amp).clamp(0, 1)  # the next middle is made from it
+    def __init__(
+        self, network: TOFlow | None, *, tile: int = 0, amp: str = "off", flow: bool = False,
+        device: torch.device | str = "cpu",
+    ):  # fmt: skip
+        self.network: Any = network
+        self.tile, self.amp, self.flow = tile, amp, flow
+        self.device = torch.device(device)
 
-    def predict(first: Tensor, second: Tensor, times: list[Fraction]) -> Iterable[Tensor]:
-        if network is None and options.baseline == "flow":
+    def check_times(self, timing: Timing, reader: VideoReader | FolderReader) -> None:
+        """Refuse times that halving never reaches."""
+        if self.network is not None:
+            knows = "TOFlow makes only the middle of two frames"
+            check_halves(timing, reader, knows, ", or --fps 2, 4 or 8 times as high")
+
+    def predict(self, first: Tensor, second: Tensor, times: list[Fraction]) -> Iterable[Tensor]:
+        """The frames, (1, 3, H, W) in [0, 1], at `times` between two."""
+        if self.network is not None:
+            return halves(self._middle, first, second, times)
+        if self.flow:
             return (_by_flow(first, second, float(t)) for t in times)
-        if network is None:
-            return (torch.lerp(first, second, float(t)) for t in times)
-        return halves(middle, first, second, times)
+        return (torch.lerp(first, second, float(t)) for t in times)
 
-    write_retimed(reader, timing, predict, options, device)
+    def _middle(self, first: Tensor, second: Tensor) -> Tensor:
+        pair = torch.stack((first, second), 1)  # 1 2 3 H W
+        return restore(self.network, pair, tile=self.tile, amp=self.amp).clamp(0, 1)  # the next middle is made from it
+
+
+class Restorer(FrameByFrame):
+    """Makes the frames of a clip better; `toflow.load(task="denoise")` gives one, with the weights of a name.
+
+    Args:
+        network: None: the frames stay, or are enlarged.
+        enlarge: factor by which frames are enlarged first.
+        padding: which frames stand for those before the first and after the last.
+        tile: side of the tiles, in pixels of the result; 0: none.
+        amp: off, bf16 or fp16.
+        baseline: without a network, a method of `classical.METHODS`.
+        device: where the network is.
+    """
+
+    build_parser = build_parser
+
+    def __init__(
+        self, network: TOFlow | None, *, enlarge: int = 1, padding: str = "replicate", tile: int = 0, amp: str = "off",
+        baseline: str = "plain", device: torch.device | str = "cpu",
+    ):  # fmt: skip
+        self.network: Any = network
+        self.enlarge, self.padding, self.baseline = enlarge, padding, baseline
+        self.tile, self.amp, self.device = tile, amp, torch.device(device)
+
+    def check_clip(self, reader: VideoReader | FolderReader, options) -> None:
+        """Refuse a clip too short for the padding."""
+        super().check_clip(reader, options)
+        try:
+            neighbour_indices(0, WINDOW, sum(1 for _ in islice(reader, WINDOW)), padding=self.padding)
+        except ValueError as error:
+            raise UsageError(f"--padding {self.padding} for {options.input}: {error}") from error
+
+    def stream(self, frames: Iterable[Tensor]) -> Iterator[Tensor]:
+        """What is made of every frame of a clip; holds ten frames.
+
+        Args:
+            frames: (B, 3, H, W) in [0, 1].
+
+        Yields:
+            (B, 3, H, W), not clamped; four times as large after an enlargement.
+        """
+        for window in windows(map(self._enlarged, frames), WINDOW, padding=self.padding):
+            if self.network is not None:
+                clip = torch.stack(window, 1)  # B 7 3 H W
+                yield restore(self.network, clip, tile=self.tile, amp=self.amp)  # B 3 H W
+            elif self.baseline == "plain":
+                yield window[WINDOW // 2]
+            else:
+                levels = [to_uint8(x[0].permute(1, 2, 0).cpu().numpy()) for x in window]  # H W 3
+                yield torch.from_numpy(classical(levels, self.baseline)).permute(2, 0, 1)[None]
+
+    def _enlarged(self, frame: Tensor) -> Tensor:
+        """A frame as the network sees it: enlarged, in whole levels."""
+        if self.enlarge == 1:
+            return frame
+        levels = to_uint8(frame.permute(0, 2, 3, 1).cpu().numpy())  # B H W 3
+        made = np.stack([imresize(image, scale=self.enlarge) for image in levels])  # B 4H 4W 3
+        return torch.from_numpy(made).to(frame.device).permute(0, 3, 1, 2).float() / 255
 
 
 def _by_flow(first: Tensor, second: Tensor, t: float) -> Tensor:
@@ -91,30 +164,19 @@ def _by_flow(first: Tensor, second: Tensor, t: float) -> Tensor:
     return made.permute(2, 0, 1)[None].to(first.device)
 
 
-def _restore_clip(options, network: TOFlow | None, device: torch.device, amp: str, enlarge: int) -> None:
-    reader = open_input(options)
-    check_rate(options, reader)
-    try:  # before anything is written
-        neighbour_indices(0, WINDOW, sum(1 for _ in islice(reader, WINDOW)), padding=options.padding)
-    except ValueError as error:
-        raise UsageError(f"--padding {options.padding} for {options.input}: {error}") from error
+def of_task(
+    network: TOFlow | None, task: str, *, padding: str, baseline: str = "plain", **how
+) -> Interpolator | Restorer:
+    """What does a task with a network."""
+    if task == "interp":
+        return Interpolator(network, flow=baseline == "flow", **how)
+    return Restorer(network, enlarge=SCALE if task == "sr" else 1, padding=padding, baseline=baseline, **how)
 
-    def frames() -> Iterator[tuple[Tensor, Fraction | None]]:
-        for image, time in reader.timed():
-            image = imresize(image, scale=enlarge) if enlarge > 1 else image
-            yield torch.from_numpy(image).to(device).permute(2, 0, 1), time  # 3 H W uint8, a quarter of its floats
 
-    def results() -> Iterator[Timed]:
-        for window in windows(frames(), WINDOW, padding=options.padding):
-            image, time = window[WINDOW // 2]
-            if network is None and options.baseline != "plain":
-                image = classical([frame.permute(1, 2, 0).cpu().numpy() for frame, _ in window], options.baseline)
-                yield to_uint8(image), time
-                continue
-            if network is not None:
-                clip = torch.stack([frame for frame, _ in window])[None].float() / 255  # 1 7 3 H W
-                image = restore(network, clip, tile=options.tile or 0, amp=amp)[0]  # 3 H W
-            image = image.permute(1, 2, 0).cpu().numpy()  # H W 3
-            yield (image if network is None else to_uint8(image)), time
-
-    write_output(results(), reader, options)
+def infer(options, config: Config) -> int:
+    """Run the model on --input and write --output; returns the exit code."""
+    device = choose_device(options.device)
+    network, _ = load(options, config, device)
+    how = {"tile": options.tile or 0, "amp": config.amp, "device": device, "baseline": options.baseline or "plain"}
+    model = of_task(network, options.task or config.task, padding=options.padding, **how)
+    return each_input(model.run, options)

@@ -3,6 +3,8 @@
 import copy
 import pickle
 import random
+import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +16,10 @@ from common import atomic
 from common.file_cache import FILES
 
 SAFETENSORS = ".safetensors"
+# Keys under which files keep the state dict, or a dictionary with it, beside other things; an average wins.
+WRAPPERS = ("params_ema", "ema", "state_dict", "model_state_dict", "net_state_dict", "params", "net", "model")
+PREFIXES = ("module.", "_orig_mod.", "generator.", "model.", "net.")  # before all names, also one behind the other
+IGNORED = ("data_preprocessor.", "step_counter", "pixel_loss.", "lq_pixel_loss.")  # of MMagic's files, without weights
 
 
 def save(value: object, path: str | Path) -> None:
@@ -51,6 +57,8 @@ def load(path: str | Path, device: torch.device | str = "cpu"):
 
 
 def _read(path: Path, device: torch.device | str):
+    if found := _no_checkpoint(path):
+        raise ValueError(f"{path}: is no checkpoint, but {found}")
     try:
         if path.suffix == SAFETENSORS:
             return safetensors.torch.load_file(path, str(device))
@@ -65,6 +73,46 @@ def _read(path: Path, device: torch.device | str):
         raise ValueError(f"{path}: broken or incomplete checkpoint ({what}); get it again") from error
 
 
+def _no_checkpoint(path: Path) -> str:
+    """What a file is that holds no weights, as far as its first bytes tell; empty if they do not."""
+    with path.open("rb") as file:
+        head = file.read(64)
+    if not head:
+        return "an empty file"
+    if head.lstrip().startswith(b"<"):
+        return "a web page"
+    if head.startswith(b"version https://git-lfs"):
+        return "a pointer of Git LFS instead of the file: get it with `git lfs pull`"
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+        if not any(name.endswith("/data.pkl") for name in names):
+            return f"a zip of {_some(names)}: take the weights out of it"
+    return ""
+
+
+def _some(names: Sequence[str]) -> str:
+    """The first three, and how many more."""
+    return (", ".join(map(str, names[:3])) or "nothing") + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+
+
+def unwrap(value: object, source: str | Path = "the checkpoint") -> dict[str, torch.Tensor]:
+    """The bare state dict in whatever a file holds: out of `WRAPPERS`, without `PREFIXES` and `IGNORED`.
+
+    Raises:
+        ValueError: there is none; the line tells which keys were found.
+    """
+    while isinstance(value, dict):
+        inner = next((value[key] for key in WRAPPERS if isinstance(value.get(key), dict) and value[key]), None)
+        if inner is None:
+            break
+        value = inner
+    state = {key: x for key, x in state_dict(value, source).items() if not key.startswith(IGNORED)}
+    while state and (prefix := next((p for p in PREFIXES if all(key.startswith(p) for key in state)), "")):
+        state = {key.removeprefix(prefix): tensor for key, tensor in state.items()}
+    return state
+
+
 def state_dict(value: object, source: str | Path = "the checkpoint") -> dict[str, torch.Tensor]:
     """Check that `value` is a state dict and drop the `module.` that DataParallel and DDP put before every key.
 
@@ -74,8 +122,9 @@ def state_dict(value: object, source: str | Path = "the checkpoint") -> dict[str
         ValueError: it is something else.
     """
     if not isinstance(value, dict) or not value or not all(isinstance(v, torch.Tensor) for v in value.values()):
+        keys = f" with the keys {_some(list(value))}" if isinstance(value, dict) and value else ""
         raise ValueError(
-            f"{source}: expected a state dict, names and tensors, found {type(value).__name__} of other things"
+            f"{source}: expected a state dict, names and tensors, found {type(value).__name__} of other things{keys}"
         )
     if all(key.startswith("module.") for key in value):
         return {key.removeprefix("module."): tensor for key, tensor in value.items()}
@@ -104,8 +153,7 @@ def load_strict(model: nn.Module, value: object, source: str | Path = "the check
         ),
     ):
         if keys:
-            more = f" and {len(keys) - 3} more" if len(keys) > 3 else ""
-            faults.append(f"{len(keys)} {title}: {', '.join(keys[:3])}{more}")
+            faults.append(f"{len(keys)} {title}: {_some(keys)}")
     if faults:
         raise ValueError(f"{source}: not a checkpoint of this network; {'; '.join(faults)}")
     model.load_state_dict(state)

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from common.checkpoints.box import boxed
+from common.checkpoints.by_name import brought, look_up
 from common.checkpoints.published import entries
 from common.cli import UsageError
 
@@ -22,6 +23,7 @@ def choose_weights(options, paper: str, usual: str, task: str = "", run: str = "
         run: name of the run that is used otherwise; that of the preset if not given.
 
     Raises:
+        ValueError: a file that is named is not here and cannot be fetched.
         UsageError: `--weights` with other flags that name weights, or with training; or there is nothing in the box.
     """
     asked = options.weights
@@ -30,6 +32,10 @@ def choose_weights(options, paper: str, usual: str, task: str = "", run: str = "
         raise UsageError("--weights goes with testing, --input and --export, and not with --ckpt flags")
     if asked not in (None, "free", "published"):
         options.ckpt_abs_name = asked
+        known = None if Path(asked).is_file() else look_up(paper, asked)
+        if known:
+            options.ckpt_abs_name = str(brought(known, offline=options.offline))
+            options.config = options.config or known.config or None
         return
     if asked == "published" or named or options.is_train:
         return

@@ -14,7 +14,7 @@ import urllib.error
 import urllib.request
 import zipfile
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -72,7 +72,7 @@ def fault_of(path: Path, sha256: str | None = None, size: int | None = None) -> 
 
 def fetch(
     urls: Sequence[str], path: Path, *, sha256: str | None = None, size: int | None = None, timeout: float = 30.0,
-    retries: int = 3,
+    retries: int = 3, check: Callable[[Path], object] | None = None,
 ) -> None:  # fmt: skip
     """Download a file from the first address that gives the right bytes.
 
@@ -86,6 +86,7 @@ def fetch(
         size: in bytes; None: not known.
         timeout: seconds without a byte after which a connection is given up.
         retries: how often each address is tried again, from where it stopped.
+        check: raises ValueError over a file that is not wanted after all.
 
     Raises:
         ValueError: no address gave it; the line tells why, of each.
@@ -99,24 +100,21 @@ def fetch(
             _check_scheme(url)
             resumed = part.is_file()
             _download(url, part, **how)
-            fault = fault_of(part, sha256, size)
-            if fault and resumed:  # what was there may be to blame
+            if resumed and _wrong(part, sha256, size, check):  # what was there may be to blame
                 _drop(part)
                 _download(url, part, **how)
-                fault = fault_of(part, sha256, size)
-            if fault:
-                _drop(part)
-                raise ValueError(fault)
+            finish(part, path, "", sha256, size, check)
         except (ValueError, urllib.error.URLError, http.client.HTTPException) as error:
             faults.append(f"{url}: {getattr(error, 'reason', None) or error}")
             continue
-        _origin(part).unlink(missing_ok=True)
-        _finish(part, path)
         return
     raise ValueError("; ".join(faults))
 
 
-def extract(archive: Path, name: str, path: Path, *, sha256: str | None = None, size: int | None = None) -> None:
+def extract(
+    archive: Path, name: str, path: Path, *, sha256: str | None = None, size: int | None = None,
+    check: Callable[[Path], object] | None = None,
+) -> None:  # fmt: skip
     """Take the file `name`, in whatever folder, out of a zip; its bytes are checked before it takes its name.
 
     Raises:
@@ -136,16 +134,44 @@ def extract(archive: Path, name: str, path: Path, *, sha256: str | None = None, 
     except BROKEN_ZIP as error:
         _drop(part)
         raise ValueError(f"{archive}: broken zip ({error})") from error
-    if fault := fault_of(part, sha256, size):
+    finish(part, path, f"{archive}: {name}", sha256, size, check)
+
+
+def finish(
+    part: Path, path: Path, source: str, sha256: str | None, size: int | None, check: Callable[[Path], object] | None
+) -> None:
+    """Give a file that is complete its name, after its bytes have been checked; one that is wrong is removed.
+
+    Args:
+        part: the file.
+        path: its name.
+        source: names it in errors; "": the caller does.
+        sha256: as for `fetch`.
+        size: as for `fetch`.
+        check: as for `fetch`.
+
+    Raises:
+        ValueError: it is wrong.
+    """
+    if fault := _wrong(part, sha256, size, check):
         _drop(part)
-        raise ValueError(f"{archive}: {name}: {fault}")
-    _finish(part, path)
-
-
-def _finish(part: Path, path: Path) -> None:
+        raise ValueError(f"{source}: {fault}" if source else fault)
+    _origin(part).unlink(missing_ok=True)
     with part.open("rb+") as file:
         os.fsync(file.fileno())
     os.replace(part, path)
+
+
+def _wrong(part: Path, sha256: str | None, size: int | None, check: Callable[[Path], object] | None) -> str:
+    """What is wrong with a file; empty if nothing is."""
+    if fault := fault_of(part, sha256, size):
+        return fault
+    try:
+        if check:
+            check(part)
+    except ValueError as error:
+        return str(error)
+    return ""
 
 
 def _origin(part: Path) -> Path:

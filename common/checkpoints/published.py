@@ -1,7 +1,7 @@
 """Published checkpoints by name: which there are, and to fetch, verify and convert them.
 
 python -m common.checkpoints list [--paper toflow]
-python -m common.checkpoints fetch NAME ... | --all [--paper toflow]
+python -m common.checkpoints fetch NAME ... | --all [--paper toflow] [--from DIR]
 python -m common.checkpoints verify NAME ... | --all [--paper toflow]
 python -m common.checkpoints convert NAME_OR_PATH --to OUTPUT [--layout mmagic] [--half]
 
@@ -12,15 +12,19 @@ names their tensors as published files do (`write`).
 import difflib
 import importlib
 import json
+import logging
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from common import cli
-from common.checkpoints import checkpoint_file, download
+from common.checkpoints import checkpoint_file, download, fetching
 from common.checkpoints.box import boxed
 from common.papers import PAPERS, ROOT
+
+log = logging.getLogger(__name__)
+FREE = ("MIT", "Apache-2.0", "BSD")  # licences begin so that allow all that a user of weights does
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,7 @@ class Entry:
         archive: the addresses give a zip that holds it.
         page: where to get it by hand; "": at `source`.
         mode: name of the runs that take it unasked, where others are of the same preset; "": any.
+        no_address: why there is no address, where there is none.
     """
 
     paper: str
@@ -56,6 +61,12 @@ class Entry:
     archive: bool = False
     page: str = ""
     mode: str = ""
+    no_address: str = ""
+
+    @property
+    def restricted(self) -> bool:
+        """Whether the licence forbids something, such as commercial use."""
+        return not self.licence.startswith(FREE)
 
     @property
     def key(self) -> str:
@@ -129,12 +140,13 @@ def fetch(options) -> int:
         try:
             if state != "absent":
                 raise ValueError(f"{path} is another file ({state}); move it away, it is not replaced")
-            if not entry.urls:
-                raise ValueError(f"has no address to download from; {_by_hand(entry, options.root)}")
+            folder = Path(options.folder) if options.folder else None
+            how = {"folder": folder, "timeout": options.timeout, "retries": options.retries}
             try:
-                (_fetch_archive if entry.archive else _fetch_file)(entry, path, options)
+                fetching.get(entry, entries(entry.paper), options.root, **how)
             except ValueError as error:
-                raise ValueError(f"not downloaded: {error}; {_by_hand(entry, options.root)}") from error
+                told = "not downloaded: " if entry.urls else ""
+                raise ValueError(f"{told}{error}{_why(entry)}; {_by_hand(entry, options.root)}") from error
         except ValueError as error:
             failed = True
             print(f"error: {entry.key}: {error}", file=sys.stderr, flush=True)
@@ -143,40 +155,35 @@ def fetch(options) -> int:
     return 1 if failed else 0
 
 
-def _fetch_file(entry: Entry, path: Path, options) -> None:
-    how = {"timeout": options.timeout, "retries": options.retries}
-    download.fetch(entry.urls, path, sha256=entry.sha256, size=entry.bytes, **how)
+def ensure(entry: Entry, *, offline: bool = False) -> Path:
+    """The file of an entry in its place, where it is fetched to if it is absent, and only if its network takes it.
+
+    Raises:
+        ValueError: it is not here, and downloads are off, or it could not be got.
+    """
+    path = entry.path(None)
+    if path.is_file():
+        return path
+    if offline or fetching.is_offline():
+        raise ValueError(
+            f"{path}: not here, and nothing is fetched (--offline, VIDEOREF_OFFLINE); {_by_hand(entry, None)}"
+        )
+    if entry.restricted:
+        log.warning("%s: its licence restricts what you may do with it: %s; see %s", *_facts(entry))
+    try:
+        fetching.get(entry, entries(entry.paper), check=lambda part: _module(entry.paper).read(part, entry.config))
+    except ValueError as error:
+        raise ValueError(f"{entry.key}: not fetched: {error}{_why(entry)}; {_by_hand(entry, None)}") from error
+    log.warning("%s: licence %s, from %s; %d bytes fetched", *_facts(entry), path.stat().st_size)
+    return path
 
 
-def _fetch_archive(entry: Entry, path: Path, options) -> None:
-    """Take a file out of a zip, and with it whatever else the paper lists of it and is absent."""
-    same = [other for other in entries(entry.paper) if other.urls == entry.urls and other != entry]
-    faults = []
-    for url in entry.urls:
-        archive = path.with_name(f"{entry.paper}.zip")
-        if archive.is_file():
-            raise ValueError(f"{archive} is in the way; move it away")
-        try:
-            download.fetch([url], archive, timeout=options.timeout, retries=options.retries)
-            _extract(entry, archive, path)
-        except ValueError as error:
-            faults.append(str(error))
-            continue
-        else:
-            for other in same:
-                if not other.path(options.root).is_file():
-                    try:
-                        _extract(other, archive, other.path(options.root))
-                    except ValueError:
-                        continue  # it was not asked for
-            return
-        finally:
-            archive.unlink(missing_ok=True)
-    raise ValueError("; ".join(faults))
+def _facts(entry: Entry) -> tuple[Path, str, str]:
+    return entry.path(None), entry.licence, entry.source
 
 
-def _extract(entry: Entry, archive: Path, path: Path) -> None:
-    download.extract(archive, Path(entry.file).name, path, sha256=entry.sha256, size=entry.bytes)
+def _why(entry: Entry) -> str:
+    return f" ({entry.no_address})" if entry.no_address else ""
 
 
 def _checked(entry: Entry) -> str:
@@ -269,6 +276,12 @@ def build_parser(action: str) -> cli.Parser:
     if action == "fetch":
         add("--timeout", type=float, default=30.0, help="seconds without a byte after which a connection is given up")
         add("--retries", type=int, default=3, help="how often an address is tried again, from where it stopped")
+        add(
+            "--from",
+            dest="folder",
+            metavar="DIR",
+            help="take the files, or zips of them, from there; nothing is downloaded",
+        )
     if action == "convert":
         add("--to", required=True, help="file to write")
         add("--layout", default="ours", help="whose names the tensors get; a wrong one is answered with the right ones")

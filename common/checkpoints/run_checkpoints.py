@@ -9,7 +9,8 @@ from pathlib import Path
 
 from common import atomic
 from common.checkpoints import checkpoint_file
-from common.checkpoints.published import entries
+from common.checkpoints.fetching import is_offline
+from common.checkpoints.published import ensure, entries
 
 
 class CheckpointManager:
@@ -123,6 +124,8 @@ class CheckpointManager:
 def find_weights(options, config, paper: str) -> Path:
     """The weights that the `--ckpt_*` flags select; without any, the run's, else the published ones of the preset.
 
+    Published ones that are not here are fetched for own video, unless `--offline` or the environment forbids it.
+
     Args:
         options: of the command line.
         config: the run's settings.
@@ -133,11 +136,16 @@ def find_weights(options, config, paper: str) -> Path:
     """
     folder = Path(options.log_root, config.project, config.mode, "checkpoint/train/epoch")
     manager = CheckpointManager(folder, config.mode, config.max_ckpt_num)
+    fetches = getattr(options, "input", None) and not (options.offline or is_offline())
     asked = options.ckpt_name or options.ckpt_abs_name or options.ckpt_epoch is not None or options.ckpt_sc
     if not asked and not manager.lines():
         fit = [e for e in entries(paper) if e.config == config.config and e.mode in ("", config.mode)]
         files = [Path("ckpt", entry.file) for entry in fit]
         here = [path for path in files if path.is_file()]
+        if not here and fetches:
+            for entry in fit:
+                if entry.urls:
+                    return ensure(entry)
         if not here:
             where = ""
             if files:
@@ -145,6 +153,10 @@ def find_weights(options, config, paper: str) -> Path:
                 where = f"put the published ones at {files[0]} ({fetch}), "
             raise ValueError(f"no weights: {where}name a file with --ckpt_abs_name, or train (--is_train)")
         return here[0]
+    if fetches and options.ckpt_epoch is None and options.ckpt_abs_name and not Path(options.ckpt_abs_name).exists():
+        for entry in entries(paper):
+            if entry.path(None) == Path(options.ckpt_abs_name):
+                return ensure(entry)
     return manager.select(
         name=options.ckpt_name, abs_name=options.ckpt_abs_name, epoch=options.ckpt_epoch, by_score=options.ckpt_sc
     )

@@ -241,7 +241,7 @@ def write_retimed(reader: VideoReader | FolderReader, timing: Timing, predict: C
         return between(first, second, times, predict, device)
 
     if options.slow:
-        print(f"--slow: the result lasts {float(timing.stretch):g} times as long, without the sound")
+        own_video.tell(options, f"--slow: the result lasts {float(timing.stretch):g} times as long, without the sound")
     count = own_video.write(
         retimed(reader.timed(), timing, fill),
         reader,
@@ -251,4 +251,4 @@ def write_retimed(reader: VideoReader | FolderReader, timing: Timing, predict: C
         sound=not options.slow,
     )
     told = f", {cuts} cut{'s' * (cuts > 1)} not blended" if cuts else ""
-    print(f"{count} frames -> {options.output}{told}")
+    own_video.tell(options, f"{count} frames -> {options.output}{told}")

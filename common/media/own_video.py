@@ -61,6 +61,17 @@ def _result_name(path: str) -> str:
     return f"{path.parent.name if '*' in path.name else path.stem if path.is_file() else path.name}/"
 
 
+def is_quiet(options) -> bool:
+    """Whether a program called, which is told nothing and keeps its signals, and not a command line."""
+    return getattr(options, "quiet", False)
+
+
+def tell(options, line: str, file=None) -> None:
+    """Print a line, unless `is_quiet`."""
+    if not is_quiet(options):
+        print(line, file=file)
+
+
 def open_input(options) -> VideoReader | FolderReader:
     """Open --input, and say if the weights are those in the box.
 
@@ -69,10 +80,11 @@ def open_input(options) -> VideoReader | FolderReader:
     Raises:
         ValueError: it is no clip.
     """
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    if not is_quiet(options):
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
     reader = open_clip(options.input, options.start, options.end)
     if hasattr(options, "from_the_box"):  # see common/checkpoints/choose_weights.py
-        print(options.from_the_box, file=sys.stderr)
+        tell(options, options.from_the_box, sys.stderr)
     return reader
 
 
@@ -90,7 +102,7 @@ def write_output(results: Iterable[Timed], reader: VideoReader | FolderReader, o
     """Write the result of every frame of --input to --output."""
     rate = reader.frame_rate or options.fps
     count = write(results, reader, options, rate=rate, total=reader.num_frames, names=reader.names)
-    print(f"{count} frames -> {options.output}")
+    tell(options, f"{count} frames -> {options.output}")
 
 
 def write(
@@ -129,7 +141,8 @@ def write(
         pix_fmt=options.pix_fmt,
         overwrite=options.overwrite,
     )
-    with writer, tqdm(total=total, unit="frame", disable=None, file=sys.stderr) as bar:
+    hidden = True if is_quiet(options) else None  # None: unless stderr is a terminal
+    with writer, tqdm(total=total, unit="frame", disable=hidden, file=sys.stderr) as bar:
         for image, time in results:
             writer.write(image, time)
             bar.update()

@@ -4,7 +4,6 @@ The newest state is `checkpoint/train/last.pytorch`, weights and state in one fi
 the run is stopped; the checkpoints of epochs are the `CheckpointManager`'s.
 """
 
-import os
 import re
 import shutil
 import sys
@@ -16,6 +15,7 @@ from common import atomic
 from common.checkpoints import checkpoint_file
 from common.checkpoints.run_checkpoints import CheckpointManager
 from common.cli import UsageError
+from common.file_lock import hold
 from common.training.distributed import Processes
 
 
@@ -25,21 +25,10 @@ def lock(folder: Path):
     Raises:
         UsageError: another run holds it.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    file = open(folder / ".lock", "a+")
     try:
-        if os.name == "nt":
-            import msvcrt
-
-            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
-        else:
-            import fcntl
-
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        file.close()
+        return hold(folder / ".lock")
+    except BlockingIOError:
         raise UsageError(f"{folder}: another run is training there; wait for it, or choose another --mode") from None
-    return file
 
 
 def clear(folder: Path) -> None:

@@ -180,3 +180,15 @@ def test_too_little_memory_says_what_to_try(capsys, error):
 def test_other_errors_of_pytorch_are_bugs():
     with pytest.raises(RuntimeError, match="shapes"):
         cli.run(raising(RuntimeError("shapes differ")), [])
+
+
+# From Python
+
+
+def test_flags_of_a_call(parser):
+    options = cli.flags(lambda: parser, input="a.mp4", overwrite=True)
+    assert (options.quiet, options.input, options.overwrite) == (True, "a.mp4", True)
+    rest = {key: value for key, value in vars(options).items() if key not in ("quiet", "input", "overwrite")}
+    assert rest.items() <= vars(parser.parse_args([])).items()
+    with pytest.raises(ValueError, match="--tile -1: expected a side in pixels"):
+        cli.flags(lambda: parser, input="a.mp4", tile=-1)

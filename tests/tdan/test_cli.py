@@ -57,6 +57,7 @@ FLAGS = [  # what is given, where it ends up: a setting, or an option
     ("--compile", "compile", True),
     ("--seed 7", "manual_seed", 7),
     ("--debug", "debug", True),
+    ("--offline", "offline", True),
     (INPUT, "input", "a.mp4"),
     (INPUT, "output", "b.mp4"),
     (f"{INPUT} --padding replicate", "padding", "replicate"),

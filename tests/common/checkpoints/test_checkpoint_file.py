@@ -2,6 +2,7 @@
 
 import os
 import random
+import zipfile
 
 import numpy as np
 import pytest
@@ -132,3 +133,79 @@ def test_random_numbers_go_on_where_they_were(tmp_path):
     draws()
     checkpoint_file.set_random_states(checkpoint_file.load(tmp_path / "state.pth"))
     assert draws() == expected
+
+
+# Whatever a file holds the state dict in
+
+STATE = {"first.weight": torch.arange(3.0), "first.bias": torch.ones(1)}
+
+
+def named(prefix):
+    return {prefix + key: tensor for key, tensor in STATE.items()}
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        STATE,
+        *({key: STATE, "epoch": 3} for key in checkpoint_file.WRAPPERS),
+        {"params": {key: 0 * x for key, x in STATE.items()}, "params_ema": STATE},
+        {"state_dict": {"net": STATE, "step": 1}},
+        *(named(prefix) for prefix in checkpoint_file.PREFIXES),
+        named("module._orig_mod.model."),
+        {"meta": {}, "state_dict": named("generator.") | {"step_counter": torch.zeros(1)}},
+    ],
+)  # fmt: skip
+def test_unwrap(value):
+    found = checkpoint_file.unwrap(value)
+    assert found.keys() == STATE.keys()
+    assert all(torch.equal(found[key], tensor) for key, tensor in STATE.items())
+
+
+def test_a_prefix_goes_only_from_all():
+    mixed = named("module.") | {"other": torch.zeros(1)}
+    assert checkpoint_file.unwrap(mixed).keys() == mixed.keys()
+
+
+@pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16, torch.float64])
+@pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
+def test_other_precisions_load(tmp_path, kind, suffix):
+    file = tmp_path / f"w{suffix}"
+    layer = torch.nn.Linear(2, 2)
+    checkpoint_file.save({key: tensor.to(kind) for key, tensor in layer.state_dict().items()}, file)
+    other = torch.nn.Linear(2, 2)
+    checkpoint_file.load_strict(other, checkpoint_file.unwrap(checkpoint_file.load(file)), file)
+    assert other.weight.dtype == torch.float32
+    assert torch.allclose(other.weight, layer.weight, atol=1e-2)
+
+
+def zip_of(*names):
+    def write(path):
+        with zipfile.ZipFile(path, "w") as archive:
+            for name in names:
+                archive.writestr(name, b"x")
+
+    return write
+
+
+@pytest.mark.parametrize(
+    ("write", "found"),
+    [
+        (lambda path: path.write_bytes(b""), "an empty file"),
+        (lambda path: path.write_text("\n <!DOCTYPE html><html>"), "a web page"),
+        (
+            lambda path: path.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:1"),
+            "a pointer of Git LFS",
+        ),
+        (zip_of("a/one.pth", "a/two.pth", "b", "c"), "a zip of a/one.pth, a/two.pth, b and 1 more: take the weights"),
+    ],
+)
+def test_what_is_no_checkpoint_is_named(tmp_path, write, found):
+    write(tmp_path / "w.pth")
+    with pytest.raises(ValueError, match=f"w.pth: is no checkpoint, but {found}"):
+        checkpoint_file.load(tmp_path / "w.pth")
+
+
+def test_the_keys_of_something_else_are_told():
+    with pytest.raises(ValueError, match="found dict of other things with the keys epoch, loss"):
+        checkpoint_file.unwrap({"epoch": 1, "loss": [0.1]}, "w.pth")

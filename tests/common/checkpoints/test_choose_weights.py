@@ -27,7 +27,8 @@ def folder(tmp_path, monkeypatch):
 
 def options(**given):
     names = ("mode", "config", "ckpt_name", "ckpt_abs_name", "ckpt_epoch", "input", "weights")
-    flags = argparse.Namespace(**dict.fromkeys(names), ckpt_sc=False, is_train=False, log_root="logs", project="P")
+    flags = argparse.Namespace(**dict.fromkeys(names), ckpt_sc=False, is_train=False, log_root="logs", project="P",
+        offline=False)  # fmt: skip
     for name, value in given.items():
         setattr(flags, name, value)
     return flags
@@ -74,6 +75,17 @@ def test_it_is_not_taken_by_accident(folder, given):
 def test_evaluation_takes_it_when_asked(folder):
     assert chosen(weights="free")[0] == "IFRNet_free"
     assert chosen(weights="mine.pth") == (None, "mine.pth")
+
+
+def test_a_name_brings_its_file_and_preset(folder):
+    assert chosen(input="a.mp4", weights="Own") == ("IFRNet_free", str(folder / "ifrnet/weights/Own.safetensors"))
+    assert chosen(input="a.mp4", weights="Own", config="mine")[0] == "mine"
+    file = folder / "ckpt/IFRNet_GoPro.pth"
+    file.parent.mkdir()
+    file.touch()
+    assert chosen(weights="IFRNet_GoPro") == ("IFRNet_GoPro", str(file.relative_to(folder)))
+    with pytest.raises(ValueError, match=r"IFRNet_L_GoPro.pth: not here, and nothing is fetched"):
+        chosen(weights="IFRNet_L_GoPro")
 
 
 @pytest.mark.parametrize("given", [{"is_train": True}, {"ckpt_abs_name": "x"}, {"ckpt_sc": True}])

@@ -126,6 +126,20 @@ def test_one_input_keeps_its_output(options, tmp_path):
     assert len(list((tmp_path / "out").iterdir())) == 3
 
 
+def test_a_quiet_call_says_nothing_and_sets_no_signal(options, capsys):
+    options.quiet, options.from_the_box = True, "ours"
+    before = signal.getsignal(signal.SIGTERM)
+    reader = own_video.open_input(options)
+    own_video.write_output(brighter(reader), reader, options)
+    assert signal.getsignal(signal.SIGTERM) is before
+    assert capsys.readouterr() == ("", "")
+    options.quiet, options.overwrite = False, True
+    own_video.write_output(brighter(own_video.open_input(options)), reader, options)
+    out, error = capsys.readouterr()
+    assert out == f"3 frames -> {options.output}\n"
+    assert error.startswith("ours\n")
+
+
 def test_sigterm_ends_like_ctrl_c(options):
     own_video.open_input(options)
     assert signal.getsignal(signal.SIGTERM) is signal.default_int_handler
