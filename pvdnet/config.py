@@ -45,6 +45,7 @@ class Config:
     fix_BIMNet: bool = True  # BIMNet is loaded and frozen; else trained along
     BIMNet_ckpt: str = "ckpt/BIMNet.pytorch"  # the frozen BIMNet; empty: random weights, or what is trained along
     wi: float = 1.0  # gain of the Xavier initialisation
+    quiet: bool = False  # the deblurring network begins by changing nothing: its last layer is zero
 
     batch_size: int = 8  # per process
     thread_num: int = -1  # loader workers; -1: as many as there are cores

@@ -20,6 +20,7 @@ config = Config(
     crop_tries=4,
     frame_itr_num=5,
     wi=1.4,
+    quiet=True,
     lr_init=5e-4,
     total_itr=8_000,
     T_period=(8_000,),

@@ -114,13 +114,15 @@ class BlurInvariantFlows(nn.Module):
         return {"flow_bb": flow_bb} | sharp_flows(self.BIMNet, I_prev, I_curr, gt_prev, gt_curr)
 
 
-def initialise(module: nn.Module, gain: float) -> None:
-    """Xavier weights and zero biases for every convolution."""
+def initialise(module: nn.Module, gain: float, quiet: bool = False) -> None:
+    """Xavier weights and zero biases for every convolution; if `quiet` the last one is zero: the blurry frame stays."""
     for layer in module.modules():
         if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
             nn.init.xavier_uniform_(layer.weight, gain)
             if layer.bias is not None:
                 nn.init.zeros_(layer.bias)
+    if quiet:
+        nn.init.zeros_(module.PVDNet.end.weight)
 
 
 def load_BIMNet(BIMNet: nn.Module, path: str | Path) -> None:

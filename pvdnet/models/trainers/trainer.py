@@ -43,7 +43,7 @@ class Trainer:
         self.config, self.processes = config, processes
         self.network = self.build(config)
         if fresh:
-            initialise(self.network, config.wi)
+            initialise(self.network, config.wi, config.quiet)
             if config.BIMNet_ckpt:
                 load_BIMNet(self.network.BIMNet, config.BIMNet_ckpt)
         self.network.to(processes.device)

@@ -84,6 +84,16 @@ def test_initialise_draws_every_convolution_anew():
     assert torch.equal(module[2].weight, linear)
 
 
+@torch.no_grad()
+def test_a_quiet_start_changes_nothing():
+    network = DeblurNet("PVDNet_free", with_BIMNet=False)
+    frames = [torch.rand(1, 3, 32, 32) for _ in range(4)]
+    initialise(network, gain=1.4)
+    assert (network(*frames)["result"] - frames[1]).abs().max() > 0.1
+    initialise(network, gain=1.4, quiet=True)
+    torch.testing.assert_close(network(*frames)["result"], frames[1])
+
+
 def test_BIMNet_is_loaded_from_its_own_file_and_from_a_whole_PVDNet(small, tmp_path):
     state = {key: value + 1 for key, value in small.state_dict().items()}
     torch.save({f"module.{key}": value for key, value in state.items()}, tmp_path / "whole.pytorch")
