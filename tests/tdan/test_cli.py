@@ -233,7 +233,7 @@ def test_unknown_flags(capsys, given, near):
         ("--set init=zeros", "init zeros: expected one of mmagic, authors"),
         ("--set data=REDS", "data REDS: expected one of vimeo_bi"),
         ("--set valid_data=REDS", "valid_data REDS: expected one of vimeo_bi"),
-        ("--set amp=fp8", "amp fp8: expected one of off, bf16, fp16"),
+        ("--set amp=fp8", "amp fp8: expected one of auto, off, bf16, fp16"),
         ("--amp fp8", "argument --amp: invalid choice: 'fp8'"),
         ("--set blocks_before=0", "blocks_before 0: expected 1 or more"),
         ("--set blocks_after=0", "blocks_after 0: expected 1 or more"),
