@@ -1,0 +1,1 @@
+"""One judge for clips: two videos against each other or against the truth, frame by frame and along time."""
