@@ -147,8 +147,8 @@ TINY = {
 FREE = {
     "task": "flow", "data": "drawn", "filters": (16, 24, 48, 96, 128), "activation": "leaky_relu", "init": "kaiming",
     "match": "cosine", "frozen_norm": True, "amp": "auto", "flow_order": "fixed", "scale_size": (8, 12),
-    "input_shape": (96, 128), "loss": "l2", "learning_rate": 1e-3,
-    "milestones": (0.5, 0.65, 0.8, 0.9, 0.95), "clip_factor": 0.0, "ema": 0.999, "max_steps": 5000, "thread_num": 1,
+    "input_shape": (96, 128), "loss": "l2", "learning_rate": 7e-4,
+    "milestones": (0.5, 0.65, 0.8, 0.9, 0.95), "clip_factor": 0.02, "ema": 0.999, "max_steps": 5000, "thread_num": 1,
     "valid_every_epoch": 10, "valid_samples": 48, "write_log_every_step": 100, "save_every_step": 500,
     "max_ckpt_num": 5,
 }  # fmt: skip
