@@ -22,7 +22,7 @@ CHOICES = {"LRS": ("CA", "LD"), "amp": cli.AMP}
 LEAST = dict.fromkeys((
     "PV_ksize", "batch_size", "crop_tries", "frame_itr_num", "total_itr", "max_ckpt_num", "write_ckpt_every_epoch",
     "write_log_every_itr", "refresh_image_log_every_epoch",
-), 1) | {"thread_num": -1}  # fmt: skip
+), 1) | {"thread_num": -1, "save_every_itr": 0}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -73,6 +73,7 @@ class Config:
 
     max_ckpt_num: int = 100  # checkpoints kept, best first
     write_ckpt_every_epoch: int = 4
+    save_every_itr: int = 0  # the newest state, within an epoch, too; 0: only at its end
     write_log_every_itr: int = 16  # sample pictures every so many iterations
     refresh_image_log_every_epoch: int = 65  # older sample pictures are deleted
 

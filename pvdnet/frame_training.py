@@ -79,6 +79,8 @@ class FrameTraining(Resumable):
                     self.batch, self.frame, self.memory = self.batch + 1, 0, None
                 if self.stop_if_asked():
                     return
+                if self.config.save_every_itr and self.step % self.config.save_every_itr == 0:
+                    self._save_last()
 
     def report(self, split: str, means: dict[str, float], seconds: float) -> None:
         """Log and print the epoch's means of "train" or "valid"."""

@@ -30,4 +30,5 @@ config = Config(
     amp="auto",
     max_ckpt_num=5,
     write_ckpt_every_epoch=4,
+    save_every_itr=200,
 )

@@ -1,5 +1,6 @@
 """Where a training frame by frame is: what comes next, what is saved of it, who may go on from it."""
 
+import dataclasses
 import os
 import signal
 from itertools import count
@@ -91,6 +92,21 @@ def test_an_epoch_goes_frame_by_frame_and_memory_ends_with_its_batch(tmp_path, c
     assert lines[-1].startswith("done: 12 iterations; checkpoints in ")
     assert [line.split() for line in run.folder.manager.lines()] == [["tiny_00001.pytorch", "30.0"]] * 2
     assert checkpoint_file.load(run.folder.last_file)["state"]["place"] == (3, 0, 0)
+
+
+def test_the_newest_state_is_saved_within_an_epoch(tmp_path):
+    """As a process finds it that goes on after the first one was killed."""
+    seen = []
+    with FrameTraining(options(tmp_path), dataclasses.replace(CONFIG, save_every_itr=2)) as run:
+        begin(run)
+        file = run.folder.last_file
+        with run.loop():
+            for _ in run.frames(batches()):
+                seen.append(checkpoint_file.load(file)["state"]["place"] if file.is_file() else None)
+                _, run.memory = run.trainer.iteration(run.memory)
+                run.count({"total": 0.0}, 1)
+            run.end_epoch(None)
+    assert seen == [None, None, (1, 0, 2), (1, 0, 2), (1, 1, 1), (1, 1, 1)]
 
 
 @pytest.mark.parametrize("stop_at", [2, 3, 6])
