@@ -339,4 +339,4 @@ def _flo_files(reader: VideoReader | FolderReader, options) -> Iterator[Path] | 
 def _on_device(reader, device: torch.device) -> Iterator[tuple[np.ndarray, Fraction | None, Tensor]]:
     """Each frame as it is, its time, and as the network takes it: (1, 3, H, W) in [0, 1]."""
     for image, time in reader.timed():
-        yield image, time, torch.from_numpy(image).to(device).permute(2, 0, 1)[None].float() / 255
+        yield image, time, frame_kinds.as_tensor(image, device)

@@ -16,7 +16,7 @@ from torch import Tensor
 from common.cli import UsageError
 from common.media import own_video, scene_cuts
 from common.media.containers import STILL
-from common.media.image import to_uint8
+from common.media.frame_kinds import as_arrays, as_tensor
 from common.media.scene_cuts import is_cut
 from common.media.video_reader import FolderReader, VideoReader
 
@@ -190,8 +190,8 @@ def between(
         predict: makes the frames at such times, each (1, 3, H, W), from two of that kind; nominally in [0, 1].
         device: of the two tensors that `predict` takes.
     """
-    pair = [torch.from_numpy(x).to(device).permute(2, 0, 1)[None].float() / 255 for x in (first, second)]  # 1 3 H W
-    return (to_uint8(result[0].permute(1, 2, 0).cpu().numpy()) for result in predict(*pair, times))
+    pair = [as_tensor(x, device) for x in (first, second)]  # 1 3 H W
+    return (as_arrays(result)[0] for result in predict(*pair, times))
 
 
 def retimed(frames: Iterable[tuple], timing: Timing, between: Callable) -> Iterator[tuple[np.ndarray, Fraction]]:

@@ -96,7 +96,7 @@ class Trainer:
             losses["flow"] = blur_invariant_loss(outputs, *truths)
         return {"total": sum(losses.values())} | losses, outputs
 
-    def iteration(self, batch: dict[str, Tensor], frame: int, memory: Tensor) -> tuple[dict, Tensor, dict, float]:
+    def iteration(self, batch: dict[str, Tensor], frame: int, memory: Tensor) -> tuple[dict, Tensor, dict, Tensor]:
         """One step on frame `frame` + 1 of every sample's window.
 
         Args:
@@ -105,7 +105,8 @@ class Trainer:
             memory: (B, 3, h, w) previous result, or `first_memory(batch)`.
 
         Returns:
-            The losses as numbers; the next step's memory; the network's outputs; the gradient's norm before clipping.
+            The losses as numbers; the next step's memory; the network's outputs; the gradient's norm before clipping,
+            a scalar on the device.
 
         Raises:
             FloatingPointError: the loss or its gradient is not finite; the weights are still those before the step.
@@ -119,7 +120,7 @@ class Trainer:
 
     def clip(self) -> None:
         """Bring the gradient's norm down to `gc` where it is larger; `norm` is what it was."""
-        self.norm = nn.utils.clip_grad_norm_(self.network.parameters(), self.config.gc).item()
+        self.norm = nn.utils.clip_grad_norm_(self.network.parameters(), self.config.gc)
 
     def next_memory(self, outputs: dict[str, Tensor]) -> Tensor:
         """What the step leaves for the next one."""
