@@ -150,7 +150,7 @@ class Restorer(FrameByFrame):
     def _enlarged(self, frame: Tensor) -> Tensor:
         """A frame as the network sees it: enlarged, in whole levels."""
         if self.enlarge == 1:
-            return frame
+            return frame.contiguous()  # seven of them are joined, again and again
         return enlarge(to_levels(frame), self.enlarge).float().div_(255)  # B 3 4H 4W
 
 

@@ -55,14 +55,16 @@ def _own_video(paper: str) -> dict:
 
 
 def _in_own_process(row: dict, args: argparse.Namespace) -> dict[str, float]:
-    """`measure` in a fresh interpreter; its last line of output is the result."""
+    """`measure` in a fresh interpreter; its last line of output is the result.
+
+    Raises:
+        RuntimeError: it could not be measured.
+    """
     command = [sys.executable, "-m", "common.bench", "--row", json.dumps(row), *_flags(args)]
     environment = os.environ | {"OMP_NUM_THREADS": str(args.threads)}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
     if done.returncode:
-        sys.exit(
-            f"{' '.join(row.values())}: {(done.stderr.strip() or f'exit code {done.returncode}').splitlines()[-1]}"
-        )
+        raise RuntimeError((done.stderr.strip() or f"exit code {done.returncode}").splitlines()[-1])
     return json.loads(done.stdout.splitlines()[-1])
 
 
@@ -159,13 +161,18 @@ def main(arguments: list[str] | None = None) -> None:
     names = [(paper, name) for paper in args.paper for name in _networks(paper, args.size)]
     names = [(paper, name) for paper, name in names if not args.network or name in args.network]
     modes = [mode for mode in args.modes if mode != AROUND]
-    path, spread = None, 1.0
+    path, spread, failed = None, 1.0, 0
     if args.output:
         name = re.sub(r"\W+", "-", device).lower() if cuda else "cpu"
         path = args.output / f"{name}-torch{torch.__version__}.csv"
     for (paper, network), mode, dtype, layout in itertools.product(names, modes, args.types, args.layouts):
         row = {"paper": paper, "network": network, "mode": mode, "layout": layout, "dtype": dtype}
-        row |= (_measure_row if cuda else _in_own_process)(row, args)  # CUDA tells the memory of a row by itself
+        try:
+            row |= (_measure_row if cuda else _in_own_process)(row, args)  # CUDA tells the memory of a row by itself
+        except RuntimeError as error:  # the others are measured
+            failed += 1
+            print(f"failed: {' '.join(row.values())}: {str(error).splitlines()[0]}", flush=True)
+            continue
         print("  ".join(f"{show(row):>{width}}" for _, width, show in COLUMNS), flush=True)
         spread = max(spread, row["spread"])
         if path:  # at once, so that an interrupted run keeps what it measured
@@ -183,6 +190,8 @@ def main(arguments: list[str] | None = None) -> None:
         print(f"\nwarning: the median is up to {spread:.2f} of the fastest time; is the machine busy?")
     if path:
         print(f"\nwritten: {path}")
+    if failed:
+        sys.exit(1)
 
 
 def write(path: Path, row: dict) -> None:

@@ -17,7 +17,7 @@ from common.ops import complexity
 from common.ops.autocast import autocast
 from common.training.distributed import Processes
 from common.training.minimiser import Minimiser
-from common.training.sampling import to_device, to_tensor
+from common.training.sampling import as_tensor, to_device
 from common.training.weight_average import WeightAverage
 from pvdnet.losses import blur_invariant_loss, frame_psnr, image_loss
 from pvdnet.models.deblurnet import DeblurNet, compile_parts, initialise, load_BIMNet
@@ -133,7 +133,7 @@ class Trainer:
         """Run through a whole video; yields each frame's losses with its `psnr` in dB, its batch and its outputs."""
         memory = sharp = None
         for _, frames, truth in clip_frames(video):
-            before, sharp = sharp, to_tensor(truth)[None]
+            before, sharp = sharp, as_tensor(truth)[None]
             truths = torch.stack((sharp if before is None else before, sharp), 1)
             batch = to_device({"input": torch.stack(frames, 1), "gt": truths}, self.processes.device)
             memory = self.first_memory(batch) if memory is None else memory

@@ -23,6 +23,14 @@ def test_quick_run_writes_the_table(tmp_path, capsys):
     assert "PVDNet_small" in capsys.readouterr().out
 
 
+def test_a_row_that_fails_does_not_stop_the_others(tmp_path, capsys):
+    arguments = ["--paper", "qpwcnet", "--network", "QPWCNet mish", "--size", "60x60", "--modes", "inference"]
+    arguments += ["--layouts", "NCHW", "--types", "float32", "--device", "cpu", "--output", str(tmp_path)]
+    with pytest.raises(SystemExit, match="1"):
+        rows.main(["--repeats", "1", *arguments])  # no multiple of 64
+    assert "failed: qpwcnet QPWCNet mish inference NCHW float32: " in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("paper", ["ifrnet", "toflow", "pvdnet", "qpwcnet"])
 def test_around_the_network(paper, tmp_path, capsys):
     names = list(rows._own_video(paper))
