@@ -96,7 +96,7 @@ class Interpolator(BetweenFrames):
         return self._run(self.network.encode, both[:, :3], both[:, 3:], self.scale)
 
     def _decode(self, pair, times):
-        t = torch.tensor([float(time) for time in times], device=self.device)
+        t = torch.cat([torch.full((1,), float(time), device=self.device) for time in times])  # no copy that waits
         return self._run(self.network.decode, pair, t, self.scale)["pred"].float()
 
     def _run(self, part: Callable, *arguments):

@@ -16,6 +16,7 @@ from common.ops.autocast import autocast
 from common.scoring.evaluation import Evaluation
 from common.scoring.metrics import psnr, ssim
 from common.training import distributed
+from common.training.sampling import to_device
 from pvdnet.checkpoints import load
 from pvdnet.config import Config
 from pvdnet.koehler import koehler_scores
@@ -96,7 +97,7 @@ def _video(network, videos: list[Video], number: int, options, config: Config, p
     """Deblur one video; yields a protocol's name, a frame's score and its line."""
     video, memory, jobs = videos[number], None, []
     for index, frames, gt in clip_frames(video):
-        frames = [frame.to(device) for frame in frames]
+        frames = list(to_device({"window": torch.cat(frames)}, device)["window"].split(1))  # 1 3 H W each, in [0, 1]
         memory = frames[1] if memory is None else memory
         began = time.perf_counter()
         memory = deblur(network, frames, memory, config.amp)

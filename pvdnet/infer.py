@@ -89,21 +89,36 @@ class Deblurrer(FrameByFrame):
 
     def stream(self, frames: Iterable[Tensor]) -> Iterator[Tensor]:
         """The results, not clamped, of frames (B, 3, H, W) in [0, 1]; holds three frames."""
-        return recurrence(self._step, map(self._prepared, frames))
-
-    def _prepared(self, frame: Tensor) -> Tensor:
         if self.parity:
-            frame = crop_to_multiple(frame.permute(2, 3, 0, 1), REFINE).permute(2, 3, 0, 1)  # B 3 H W
-        return frame.contiguous()
+            step = lambda window, memory: deblur(self.network, window, memory, self.amp)  # noqa: E731
+            return recurrence(step, (cropped(frame) for frame in frames))
+        return self._padded(frames)
+
+    def _padded(self, frames: Iterable[Tensor]) -> Iterator[Tensor]:
+        """The results where every frame, and every result before the next step, is padded once."""
+        unpad: Callable[[Tensor], Tensor]
+
+        def padded(frame: Tensor) -> Tensor:
+            nonlocal unpad
+            frame, unpad = pad_to_multiple(frame.contiguous(), BIMNET_MULTIPLE)
+            return frame
+
+        def step(window: list[Tensor], memory: Tensor) -> Tensor:
+            return padded(unpad(self._step(window, memory)))
+
+        return (unpad(memory) for memory in recurrence(step, map(padded, frames)))
 
     def _step(self, window: list[Tensor], memory: Tensor) -> Tensor:
-        if self.parity:
+        if not self.tile:
             return deblur(self.network, window, memory, self.amp)
-        stacked, unpad = pad_to_multiple(torch.cat([*window, memory], 1), BIMNET_MULTIPLE)  # B 12 H W
         whole = lambda x: deblur(self.network, list(x[:, :9].split(3, 1)), x[:, 9:], self.amp)  # noqa: E731
-        if self.tile:
-            return unpad(tiled(whole, stacked, tile=self.tile, overlap=min(TILE_OVERLAP, self.tile // 2)))
-        return unpad(whole(stacked))
+        stacked = torch.cat([*window, memory], 1)  # B 12 H W
+        return tiled(whole, stacked, tile=self.tile, overlap=min(TILE_OVERLAP, self.tile // 2))
+
+
+def cropped(frame: Tensor) -> Tensor:
+    """A frame (B, 3, H, W), cut as the published code does."""
+    return crop_to_multiple(frame.permute(2, 3, 0, 1), REFINE).permute(2, 3, 0, 1).contiguous()
 
 
 def infer(options, config: Config) -> int:

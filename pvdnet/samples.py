@@ -185,8 +185,8 @@ def clip_frames(video: Video, refine: int = REFINE) -> Iterator[tuple[int, list[
     """Run through a video for evaluation, reading each file once.
 
     Yields:
-        The frame's number; the previous, current and next blurry frame, each (1, 3, H, W) in [0, 1], cut to multiples
-        of `refine`, the clip's ends repeated; the sharp frame HxWx3 uint8 cut alike, or None.
+        The frame's number; the previous, current and next blurry frame, each (1, 3, H, W) uint8 until `to_device`, cut
+        to multiples of `refine`, the clip's ends repeated; the sharp frame HxWx3 uint8 cut alike, or None.
 
     Raises:
         ValueError: a file is broken, or sizes differ.
@@ -204,6 +204,6 @@ def clip_frames(video: Video, refine: int = REFINE) -> Iterator[tuple[int, list[
                 if min(size[:2]) < refine:
                     raise ValueError(f"{video.blurry[number]}: {size[1]}x{size[0]} pixels are too few")
                 cut = None if sharp is None else crop_to_multiple(sharp, refine)
-                window[number] = (to_tensor(crop_to_multiple(blurry, refine))[None], cut)
+                window[number] = (as_tensor(crop_to_multiple(blurry, refine))[None], cut)
         window = {number: window[number] for number in sorted(set(wanted))}
         yield index, [window[number][0] for number in wanted], window[index][1]

@@ -63,15 +63,21 @@ class Painter:
 
     def grow(self, flow: np.ndarray) -> None:
         """Let the motion of a flow, HxWx2 in pixels, count for the scale."""
-        self.longest = max(self.longest, float(np.percentile(np.hypot(*np.moveaxis(flow, -1, 0)), PERCENTILE)))
+        length = np.hypot(flow[..., 0], flow[..., 1])
+        if 100 * np.count_nonzero(length > self.longest) >= (100 - PERCENTILE) * (
+            length.size - 1
+        ):  # else it is shorter
+            self.longest = max(self.longest, float(np.percentile(length, PERCENTILE)))
 
     def draw(self, flow: np.ndarray) -> np.ndarray:
         """The picture, HxWx3 uint8 RGB, of a flow, HxWx2 in pixels."""
-        part = flow / np.maximum(self.longest, np.hypot(flow[..., :1], flow[..., 1:]))  # of full colour, at most 1
-        place = np.float32(WHEEL) * (part.astype(np.float32) + 1)
-        picture = cv2.remap(self.wheel, place[..., 0], place[..., 1], cv2.INTER_LINEAR)
+        x, y = flow[..., 0], flow[..., 1]
+        full = np.hypot(x, y)
+        np.maximum(full, self.longest, out=full)
+        part = [(axis / full).astype(np.float32) for axis in (x, y)]  # of full colour, at most 1
+        picture = cv2.remap(self.wheel, *(np.float32(WHEEL) * (axis + 1) for axis in part), cv2.INTER_LINEAR)
         if self.arrows:
-            self._draw_arrows(picture, part)
+            self._draw_arrows(picture, np.stack(part, -1))
             self._draw_legend(picture)
         return picture
 
@@ -339,4 +345,4 @@ def _flo_files(reader: VideoReader | FolderReader, options) -> Iterator[Path] | 
 def _on_device(reader, device: torch.device) -> Iterator[tuple[np.ndarray, Fraction | None, Tensor]]:
     """Each frame as it is, its time, and as the network takes it: (1, 3, H, W) in [0, 1]."""
     for image, time in reader.timed():
-        yield image, time, torch.from_numpy(image).to(device).permute(2, 0, 1)[None].float() / 255
+        yield image, time, frame_kinds.as_tensor(image, device)

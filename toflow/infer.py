@@ -9,16 +9,15 @@ from fractions import Fraction
 from itertools import islice
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from common.cli import UsageError
-from common.degrade.matlab_imresize import imresize
+from common.degrade.matlab_imresize import enlarge
 from common.media.classical_flow import interpolate
+from common.media.frame_kinds import as_arrays, to_levels
 from common.media.frame_rate import Timing, check_halves, halves
 from common.media.frame_windows import neighbour_indices, windows
-from common.media.image import to_uint8
 from common.media.model_on_clips import BetweenFrames, FrameByFrame
 from common.media.own_video import each_input
 from common.media.video_reader import FolderReader, VideoReader
@@ -145,22 +144,19 @@ class Restorer(FrameByFrame):
             elif self.baseline == "plain":
                 yield window[WINDOW // 2]
             else:
-                levels = [to_uint8(x[0].permute(1, 2, 0).cpu().numpy()) for x in window]  # H W 3
+                levels = [as_arrays(x)[0] for x in window]  # H W 3
                 yield torch.from_numpy(classical(levels, self.baseline)).permute(2, 0, 1)[None]
 
     def _enlarged(self, frame: Tensor) -> Tensor:
         """A frame as the network sees it: enlarged, in whole levels."""
         if self.enlarge == 1:
-            return frame
-        levels = to_uint8(frame.permute(0, 2, 3, 1).cpu().numpy())  # B H W 3
-        made = np.stack([imresize(image, scale=self.enlarge) for image in levels])  # B 4H 4W 3
-        return torch.from_numpy(made).to(frame.device).permute(0, 3, 1, 2).float() / 255
+            return frame.contiguous()  # seven of them are joined, again and again
+        return enlarge(to_levels(frame), self.enlarge).float().div_(255)  # B 3 4H 4W
 
 
 def _by_flow(first: Tensor, second: Tensor, t: float) -> Tensor:
     """A frame between two, (1, 3, H, W) in [0, 1], by classical flow."""
-    frames = [to_uint8(frame[0].permute(1, 2, 0).cpu().numpy()) for frame in (first, second)]  # H W 3
-    made = torch.from_numpy(interpolate(*frames, t) / 255)
+    made = torch.from_numpy(interpolate(*(as_arrays(frame)[0] for frame in (first, second)), t) / 255)  # H W 3
     return made.permute(2, 0, 1)[None].to(first.device)
 
 

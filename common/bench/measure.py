@@ -17,7 +17,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from common.ops.complexity import counted_macs, parameters
 
 LAYOUTS = {"default": None, "NCHW": torch.contiguous_format, "channels_last": torch.channels_last}
-TYPES = {"float32": None, "bf16": torch.bfloat16}
+TYPES = {"float32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 MODES = ("inference", "training")
 
 
@@ -116,7 +116,7 @@ def measure(
     Returns:
         The measured columns, as the module's docstring explains them; `gmac` in 1e9 multiply-accumulates as
         `common.ops.complexity` counts them, `conv_calls` how many convolution calls there are, `matmul_gmac_s` the rate
-        of the matrix product. `peak_mib` means something only in a fresh process.
+        of the matrix product. on a CPU `peak_mib` means something only in a fresh process.
     """
     torch.manual_seed(seed)
     network = build().to(device).train(mode == "training")
@@ -130,6 +130,9 @@ def measure(
     step = make_step(network, inputs, mode, TYPES[dtype])
 
     gc.collect()
+    if device.type == "cuda":
+        torch.backends.cudnn.benchmark = True  # as in own video and training
+        torch.cuda.reset_peak_memory_stats(device)
     before = _memory(device, peak=False)
     step()
     peak = _memory(device, peak=True) - before

@@ -15,6 +15,9 @@ A row is a network in one mode, memory layout and number type, measured in a pro
 
 The three are timed in turn, again and again, and each gives its fastest time: on a shared machine the quiet moments
 count. `spread` is median / fastest of the whole calls.
+
+Mode `around` is own video, 1280x720, whose network has its result ready (`common.bench.around`): what stands around the
+network, as seconds a frame and as a share of the bare decoder's and encoder's speed. These rows have their own csv.
 """
 
 import argparse
@@ -32,9 +35,11 @@ from pathlib import Path
 
 import torch
 
+from common.bench import around
 from common.bench.measure import LAYOUTS, MODES, TYPES, measure
 from common.papers import PAPERS, ROOT
 
+AROUND = "around"
 BUSY = 1.15  # a larger spread is reported
 _KEY = ("paper", "network", "mode", "layout", "dtype", "device", "threads", "size")  # what a row is the only one of
 
@@ -44,24 +49,36 @@ def _networks(paper: str, size: str) -> dict:
     return importlib.import_module(f"{paper}.bench").networks(height, width)
 
 
+def _own_video(paper: str) -> dict:
+    module = importlib.import_module(f"{paper}.bench")
+    return module.own_video() if hasattr(module, "own_video") else {}
+
+
 def _in_own_process(row: dict, args: argparse.Namespace) -> dict[str, float]:
-    """`measure` in a fresh interpreter; its last line of output is the result."""
+    """`measure` in a fresh interpreter; its last line of output is the result.
+
+    Raises:
+        RuntimeError: it could not be measured.
+    """
     command = [sys.executable, "-m", "common.bench", "--row", json.dumps(row), *_flags(args)]
     environment = os.environ | {"OMP_NUM_THREADS": str(args.threads)}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
     if done.returncode:
-        sys.exit(
-            f"{' '.join(row.values())}: {(done.stderr.strip() or f'exit code {done.returncode}').splitlines()[-1]}"
-        )
+        raise RuntimeError((done.stderr.strip() or f"exit code {done.returncode}").splitlines()[-1])
     return json.loads(done.stdout.splitlines()[-1])
 
 
 def _flags(args: argparse.Namespace) -> list[str]:
-    return [f"--{name}={getattr(args, name)}" for name in ("size", "threads", "device", "repeats", "seed")]
+    given = [f"--{name}={getattr(args, name)}" for name in ("size", "threads", "device", "repeats", "seed")]
+    return [*given, *["--quick"] * args.quick]
 
 
 def _measure_row(row: dict, args: argparse.Namespace) -> dict[str, float]:
     torch.set_num_threads(args.threads)
+    if row["mode"] == AROUND:
+        model, flags, scale = _own_video(row["paper"])[row["network"]]
+        size = (64, 64) if args.quick else (720, 1280)
+        return around.measure(model, flags, scale, size=size, repeats=args.repeats, seed=args.seed)
     build, shapes = _networks(row["paper"], args.size)[row["network"]]
     how = {name: row[name] for name in ("mode", "layout", "dtype")}
     return measure(build, shapes, **how, device=torch.device(args.device), repeats=args.repeats, seed=args.seed)
@@ -93,9 +110,11 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--size", default="256x256", help="WIDTHxHEIGHT of the frames")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads")
     parser.add_argument("--device", default="auto", help="cpu, cuda, or auto: cuda where there is one")
-    parser.add_argument("--modes", nargs="+", choices=MODES, default=MODES)
+    parser.add_argument("--modes", nargs="+", choices=(*MODES, AROUND), default=(*MODES, AROUND))
     parser.add_argument("--layouts", nargs="+", choices=LAYOUTS, default=["NCHW", "channels_last"])
-    parser.add_argument("--types", nargs="+", choices=TYPES, help="both, but no bf16 on a CPU without it, if not given")
+    parser.add_argument(
+        "--types", nargs="+", choices=TYPES, help="all; on a CPU float32, and bf16 if it can, if not given"
+    )
     parser.add_argument("--repeats", type=int, default=5, help="of which the fastest counts")
     parser.add_argument("--seed", type=int, default=0, help="of weights and inputs")
     parser.add_argument("--quick", action="store_true", help="64x64, one repeat: shows that it runs, measures nothing")
@@ -108,8 +127,8 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         args.device = "cuda" if torch.cuda.is_available() else "cpu"
     if not args.types:
         # Emulated bfloat16 is a hundred times slower than float32.
-        has_bf16 = args.device != "cpu" or torch.ops.mkldnn._is_mkldnn_bf16_supported()
-        args.types = list(TYPES) if has_bf16 else ["float32"]
+        on_cpu = ["float32", *["bf16"] * torch.ops.mkldnn._is_mkldnn_bf16_supported()]
+        args.types = on_cpu if args.device == "cpu" else list(TYPES)
     if not args.paper:
         args.paper = list(PAPERS)
     if args.quick:
@@ -141,21 +160,38 @@ def main(arguments: list[str] | None = None) -> None:
     print("  ".join(f"{heading:>{width}}" for heading, width, _ in COLUMNS))
     names = [(paper, name) for paper in args.paper for name in _networks(paper, args.size)]
     names = [(paper, name) for paper, name in names if not args.network or name in args.network]
-    path, spread = None, 1.0
+    modes = [mode for mode in args.modes if mode != AROUND]
+    path, spread, failed = None, 1.0, 0
     if args.output:
         name = re.sub(r"\W+", "-", device).lower() if cuda else "cpu"
         path = args.output / f"{name}-torch{torch.__version__}.csv"
-    for (paper, network), mode, dtype, layout in itertools.product(names, args.modes, args.types, args.layouts):
+    for (paper, network), mode, dtype, layout in itertools.product(names, modes, args.types, args.layouts):
         row = {"paper": paper, "network": network, "mode": mode, "layout": layout, "dtype": dtype}
-        row |= _in_own_process(row, args)
+        try:
+            row |= (_measure_row if cuda else _in_own_process)(row, args)  # CUDA tells the memory of a row by itself
+        except RuntimeError as error:  # the others are measured
+            failed += 1
+            print(f"failed: {' '.join(row.values())}: {str(error).splitlines()[0]}", flush=True)
+            continue
         print("  ".join(f"{show(row):>{width}}" for _, width, show in COLUMNS), flush=True)
         spread = max(spread, row["spread"])
         if path:  # at once, so that an interrupted run keeps what it measured
             write(path, row | about)
+    for paper in args.paper if AROUND in args.modes else ():
+        for name in _own_video(paper):
+            if args.network and name not in args.network:
+                continue
+            row = {"paper": paper, "network": name, "mode": AROUND, "layout": "", "dtype": "float32"}
+            row |= _in_own_process(row, args) | about | {"size": "64x64" if args.quick else "1280x720"}
+            print(f"{name} around the network: {row['ratio']:.2f} of the bare speed, {row['seconds']:.4f} s a frame")
+            if path:
+                write(path.with_stem(f"around-{path.stem}"), row)
     if spread > BUSY:
         print(f"\nwarning: the median is up to {spread:.2f} of the fastest time; is the machine busy?")
     if path:
         print(f"\nwritten: {path}")
+    if failed:
+        sys.exit(1)
 
 
 def write(path: Path, row: dict) -> None:

@@ -7,7 +7,9 @@ from functools import lru_cache
 from math import ceil, floor
 
 import numpy as np
+import torch
 from scipy.sparse import csr_array
+from torch import Tensor
 
 
 def imresize(
@@ -64,6 +66,41 @@ def imresize(
     if rounding is None:
         return result / 255
     return np.clip(np.floor(result + 0.5), 0, 255).astype(np.uint8)
+
+
+def enlarge(levels: Tensor, scale: int) -> Tensor:
+    """What `imresize` makes of levels at a whole scale, on any device: the same bits, in less time.
+
+    The weights are multiples of 1/1024 at these scales, so whole numbers hold all that is computed.
+
+    Args:
+        levels: (..., H, W) uint8.
+        scale: 2 or 4.
+
+    Returns:
+        (..., scale H, scale W) uint8.
+
+    Raises:
+        ValueError: another type or scale.
+    """
+    if levels.dtype != torch.uint8 or scale not in (2, 4):
+        raise ValueError(f"expected uint8 and a scale of 2 or 4, got {levels.dtype} and {scale}")
+    x = levels.to(torch.int32, memory_format=torch.contiguous_format)
+    for dim in (-2, -1):
+        size = x.shape[dim]
+        place = torch.arange(-2, size + 2, device=x.device) % (2 * size)  # mirrored, the edge pixel repeated
+        wide = x.index_select(dim, torch.where(place < size, place, 2 * size - 1 - place))
+        phases = []
+        for centre in (np.arange(scale) + 0.5) / scale - 0.5:  # of the pixels that one becomes
+            taps = [(tap, round(1024 * float(cubic(centre - tap)))) for tap in range(-2, 3)]
+            parts = ((wide.narrow(dim, 2 + tap, size), weight) for tap, weight in taps if weight)
+            total, weight = next(parts)
+            total = total * weight
+            for part, weight in parts:
+                total.add_(part, alpha=weight)
+            phases.append(total)
+        x = torch.stack(phases, dim).flatten(-2) if dim == -1 else torch.stack(phases, -2).flatten(-3, -2)
+    return x.add_(1 << 19).bitwise_right_shift_(20).clamp_(0, 255).to(torch.uint8)
 
 
 def cubic(x: np.ndarray) -> np.ndarray:

@@ -26,7 +26,9 @@ CONTAINERS = {
     ".webm": Kind("webm", "vp9", "libopus"),
 }
 STILL = 8  # times the usual gap between two frames: a longer one is a still, not motion
-QUEUE = 4  # frames between the two threads
+QUEUE = 4  # frames between two threads
+CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1  # Linux tells ours
+THREADS = min(16, CORES)  # that read or write the images of a folder
 # How chroma is halved and doubled. RGB of a real clip to yuv420p and back keeps 53 dB; swscale's default, which repeats
 # the nearest chroma sample and rounds coarsely, keeps 46 dB.
 FILTER = int(Sws.BICUBIC | Sws.ACCURATE_RND | Sws.FULL_CHR_H_INT | Sws.FULL_CHR_H_INP)

@@ -15,7 +15,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from common.media.image import to_uint8
 from common.media.video_reader import FolderReader, VideoReader
 
 if TYPE_CHECKING:
@@ -48,7 +47,7 @@ def as_tensor(frame: "Frame", device: torch.device | str = "cpu") -> Tensor:
         _check(frame, frame.shape, frame.ndim == 3 and frame.shape[2] == 3, frame.dtype == np.uint8)
         frame = np.ascontiguousarray(frame)
         levels = torch.from_numpy(frame if frame.flags.writeable else frame.copy())
-        return levels.to(device).permute(2, 0, 1)[None].float() / 255  # 1 3 H W
+        return levels.to(device).permute(2, 0, 1)[None].float().div_(255)  # 1 3 H W
     if not isinstance(frame, Tensor):
         raise ValueError(f"a frame of type {type(frame).__name__}: {EXPECTED}")
     known = frame.is_floating_point() or frame.dtype == torch.uint8
@@ -56,7 +55,7 @@ def as_tensor(frame: "Frame", device: torch.device | str = "cpu") -> Tensor:
     x = frame.detach().to(device)
     x = x if x.ndim == 4 else x[None]
     if x.dtype == torch.uint8:
-        x = x.float() / 255
+        x = x.float().div_(255)
     else:
         x = x.float()
         least, most = x.aminmax()
@@ -73,6 +72,31 @@ def _check(frame, shape: tuple[int, ...], fits: bool, known: bool) -> None:
         raise ValueError(f"a frame of {str(frame.dtype).removeprefix('torch.')} values: {EXPECTED}")
 
 
+def to_levels(result: Tensor) -> Tensor:
+    """Levels of a result, as `image.to_uint8` makes them and where it is: rounded, and clamped to 0..255.
+
+    Args:
+        result: (B, 3, H, W) floating point, nominally in [0, 1].
+
+    Returns:
+        (B, 3, H, W) uint8, channels last.
+    """
+    made = torch.empty_like(result, memory_format=torch.channels_last)
+    return torch.mul(result, 255, out=made).add_(0.5).clamp_(0, 255).to(torch.uint8)  # which cuts the fraction off
+
+
+def as_arrays(result: Tensor) -> np.ndarray:
+    """A result, as `to_levels` takes it, as pictures: B x H x W x 3 uint8.
+
+    Raises:
+        ValueError: it holds NaN.
+    """
+    highest, levels = result.amax(), to_levels(result).permute(0, 2, 3, 1).cpu().numpy()
+    if highest.isnan():
+        raise ValueError("the image holds NaN values: the network diverged or its checkpoint is damaged")
+    return levels
+
+
 def like(result: Tensor, frame: Kind) -> Kind:
     """A result, (B, 3, H, W) nominally in [0, 1], as the kind of `frame`; its values are brought into [0, 1].
 
@@ -86,7 +110,7 @@ def like(result: Tensor, frame: Kind) -> Kind:
             )
         result = result.clamp(0, 1).to(frame.device, frame.dtype, copy=True, memory_format=torch.contiguous_format)
         return result if frame.ndim == 4 else result[0]
-    levels = to_uint8(result.permute(0, 2, 3, 1).cpu().numpy())  # B H W 3
+    levels = as_arrays(result)  # B H W 3
     if isinstance(frame, Tensor):
         made = torch.from_numpy(levels).permute(0, 3, 1, 2).contiguous().to(frame.device)  # B 3 H W
         return made if frame.ndim == 4 else made[0]

@@ -16,9 +16,9 @@ from torch import Tensor
 from common.cli import UsageError
 from common.media import own_video, scene_cuts
 from common.media.containers import STILL
-from common.media.image import to_uint8
+from common.media.frame_kinds import as_arrays, as_tensor
 from common.media.scene_cuts import is_cut
-from common.media.video_reader import FolderReader, VideoReader
+from common.media.video_reader import FolderReader, VideoReader, ahead
 
 HALF = Fraction(1, 2)
 NEAR = Fraction(1, 1000)  # of the shorter gap, between two frames of the input or of the result: counts as no gap
@@ -190,20 +190,21 @@ def between(
         predict: makes the frames at such times, each (1, 3, H, W), from two of that kind; nominally in [0, 1].
         device: of the two tensors that `predict` takes.
     """
-    pair = [torch.from_numpy(x).to(device).permute(2, 0, 1)[None].float() / 255 for x in (first, second)]  # 1 3 H W
-    return (to_uint8(result[0].permute(1, 2, 0).cpu().numpy()) for result in predict(*pair, times))
+    pair = [as_tensor(x, device) for x in (first, second)]  # 1 3 H W
+    return (as_arrays(result)[0] for result in predict(*pair, times))
 
 
 def retimed(frames: Iterable[tuple], timing: Timing, between: Callable) -> Iterator[tuple[np.ndarray, Fraction]]:
-    """The frames of the result and their times; holds two frames of the input, which are (image, time or None).
+    """The frames of the result and their times; holds two frames of the input.
 
-    A gap that is many times as long as usual is a still: the frame before it stays.
+    Frames of the input are (image, time or None), and what else `between` is to be told of the second of two. A gap
+    that is many times as long as usual is a still: the frame before it stays.
     """
-    timed = ((image, number / timing.rate if time is None else time) for number, (image, time) in enumerate(frames))
-    for (first, start), (second, end) in pairwise(timed):
+    timed = ((x, n / timing.rate if time is None else time, *more) for n, (x, time, *more) in enumerate(frames))
+    for (first, start, *_), (second, end, *more) in pairwise(timed):
         steps = list(timing.steps(start, end))
         is_still = (end - start) * timing.rate > STILL
-        made = repeat(first) if is_still else between(first, second, [t for t, _ in steps if t])
+        made = repeat(first) if is_still else between(first, second, [t for t, _ in steps if t], *more)
         for t, time in steps:
             yield (next(made) if t else first), time
     for _, time in timing.steps(end):
@@ -231,19 +232,28 @@ def write_retimed(reader: VideoReader | FolderReader, timing: Timing, predict: C
     """
     cuts = 0
 
-    def fill(first: np.ndarray, second: np.ndarray, times: list[Fraction]) -> Iterator[np.ndarray]:
+    def looked_at() -> Iterator[tuple]:
+        """The frames, their times, and what keeps them apart from those before; in a thread, since it takes a while."""
+        previous = None
+        for image, time in reader.timed():
+            apart = None
+            if previous is not None:
+                same = np.array_equal(previous, image)
+                apart = "still" if same else "cut" if is_cut(previous, image, options.scene) else None
+            yield image, time, apart
+            previous = image
+
+    def fill(first: np.ndarray, second: np.ndarray, times: list[Fraction], apart: str | None) -> Iterator[np.ndarray]:
         nonlocal cuts
-        if not times or np.array_equal(first, second):
-            return repeat(first, len(times))
-        if is_cut(first, second, options.scene):
-            cuts += 1
-            return repeat(first, len(times))
-        return between(first, second, times, predict, device)
+        if times and not apart:
+            return between(first, second, times, predict, device)
+        cuts += bool(times) and apart == "cut"
+        return repeat(first, len(times))
 
     if options.slow:
         own_video.tell(options, f"--slow: the result lasts {float(timing.stretch):g} times as long, without the sound")
     count = own_video.write(
-        retimed(reader.timed(), timing, fill),
+        retimed(ahead(looked_at()), timing, fill),
         reader,
         options,
         rate=timing.frame_rate if reader.frame_rate or options.fps else None,

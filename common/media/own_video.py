@@ -9,6 +9,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
+import torch
 from tqdm import tqdm
 
 from common.cli import UsageError
@@ -75,13 +76,15 @@ def tell(options, line: str, file=None) -> None:
 def open_input(options) -> VideoReader | FolderReader:
     """Open --input, and say if the weights are those in the box.
 
-    From here on SIGTERM ends like Ctrl-C, so that what is written stays playable.
+    From here on SIGTERM ends like Ctrl-C, so that what is written stays playable, and cuDNN may try which of its
+    algorithms is fastest, since frames have one size.
 
     Raises:
         ValueError: it is no clip.
     """
     if not is_quiet(options):
         signal.signal(signal.SIGTERM, signal.default_int_handler)
+        torch.backends.cudnn.benchmark = True
     reader = open_clip(options.input, options.start, options.end)
     if hasattr(options, "from_the_box"):  # see common/checkpoints/choose_weights.py
         tell(options, options.from_the_box, sys.stderr)

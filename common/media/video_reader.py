@@ -1,7 +1,7 @@
 """A user's clips, read: video files, folders of frames, patterns of frames; the only place that knows of them.
 
-Reader and writer hold a handful of frames, whatever the length of the clip, and work in a thread of their own:
-decoding and encoding overlap the network. The thread also makes Ctrl-C safe: Python interrupts only the main thread,
+Reader and writer hold a handful of frames, whatever the length of the clip, and work in threads of their own:
+decoding and encoding overlap the network. They also make Ctrl-C safe: Python interrupts only the main thread,
 so nothing is lost between the encoder and the file.
 """
 
@@ -11,10 +11,11 @@ import math
 import os
 import re
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
-from itertools import pairwise
+from functools import partial
+from itertools import islice, pairwise, repeat
 from pathlib import Path
 
 import av
@@ -24,6 +25,7 @@ from av.video.reformatter import VideoReformatter
 from common.media.containers import (
     FILTER,
     QUEUE,
+    THREADS,
     check_size,
     explained,
     main_picture,
@@ -104,7 +106,7 @@ class _Reader:
 
     def timed(self) -> Iterator[tuple[np.ndarray, Fraction | None]]:
         """The frames, HxWx3 uint8 RGB, each with its time in seconds."""
-        return _ahead(self._read())
+        return ahead(self._read())
 
 
 class FolderReader(_Reader):
@@ -122,11 +124,14 @@ class FolderReader(_Reader):
         if missing := missing_numbers(self.names):
             log.warning("%s: between its first and last image %d numbers are missing", path, missing)
 
-    def _read(self):
-        for file in self.files:
-            image = read_image(file, upright=True)
-            check_size(file, image.shape, self.size)
-            yield image, None
+    def timed(self) -> Iterator[tuple[np.ndarray, None]]:
+        """The frames, HxWx3 uint8 RGB, without times; read by as many threads as there are cores."""
+        return _in_order((partial(self._image, file) for file in self.files), THREADS)
+
+    def _image(self, file: Path) -> tuple[np.ndarray, None]:
+        image = read_image(file, upright=True)
+        check_size(file, image.shape, self.size)
+        return image, None
 
 
 class VideoReader(_Reader):
@@ -299,17 +304,24 @@ class VideoReader(_Reader):
         return time if previous is None or time > previous else previous + self.time_base
 
 
-def _ahead(iterator):
+def ahead(iterator):
     """The items of a generator, a few of them prepared in a thread."""
-    worker = ThreadPoolExecutor(1)
     try:
-        jobs = deque(worker.submit(next, iterator, None) for _ in range(QUEUE))
-        while (item := jobs.popleft().result()) is not None:
-            jobs.append(worker.submit(next, iterator, None))
+        yield from _in_order(repeat(partial(next, iterator, None)), 1)
+    finally:
+        iterator.close()
+
+
+def _in_order(jobs: Iterator[Callable], threads: int):
+    """What calls give, a few of them done before they are asked for; it ends where they end, or one gives None."""
+    workers = ThreadPoolExecutor(threads)
+    try:
+        begun = deque(workers.submit(job) for job in islice(jobs, QUEUE + threads - 1))
+        while begun and (item := begun.popleft().result()) is not None:
+            begun.extend(workers.submit(job) for job in islice(jobs, 1))
             yield item
     finally:
-        worker.shutdown(cancel_futures=True)
-        iterator.close()
+        workers.shutdown(cancel_futures=True)
 
 
 def _is_opaque(frame) -> bool:

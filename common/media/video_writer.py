@@ -20,6 +20,7 @@ from common.media.containers import (
     FILTER,
     QUEUE,
     STILL,
+    THREADS,
     UNKNOWN,
     Kind,
     check_size,
@@ -39,14 +40,14 @@ WRITABLE = f"a folder (with a final slash, whatever its name), or a file ending 
 
 
 class _Writer:
-    """Checks frames and hands them, in order, to one worker thread."""
+    """Checks frames and hands them, in order, to worker threads; one, unless they may be encoded side by side."""
 
-    def __init__(self, path: Path):
+    def __init__(self, path: Path, threads: int = 1):
         self.path = path
         self.count = 0  # frames accepted
         self._size = None
         self._jobs = deque()
-        self._worker = ThreadPoolExecutor(1)
+        self._worker, self._most = ThreadPoolExecutor(threads), QUEUE + threads - 1  # jobs at once
 
     def __enter__(self):
         return self
@@ -70,7 +71,7 @@ class _Writer:
             raise ValueError(f"cannot write a frame of {image.dtype} {image.shape}: expected HxWx3 uint8 RGB")
         self._size = self._size or image.shape
         check_size(f"output frame {self.count}", image.shape, self._size)
-        if len(self._jobs) == QUEUE:
+        if len(self._jobs) == self._most:
             self._jobs.popleft().result()  # waits, and raises what went wrong there
         self._jobs.append(self._worker.submit(self._encode, image.copy(), self.count, time))
         self.count += 1
@@ -89,7 +90,7 @@ class FolderWriter(_Writer):
     """PNG files; see `open_writer`."""
 
     def __init__(self, path: Path, names: Sequence[str] | None):
-        super().__init__(path)
+        super().__init__(path, THREADS)
         self._names = names and [Path(name).stem + ".png" for name in names]
         if names and len(set(self._names)) < len(names):
             raise ValueError(f"some input frames differ in folder or extension only: expected unique names in {path}")

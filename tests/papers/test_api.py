@@ -23,10 +23,8 @@ from common.media.flow_file import read_flow
 from common.media.image import to_uint8
 from common.papers import PAPERS, ROOT
 from pvdnet.models.deblurnet import DeblurNet
-from qpwcnet.checkpoints import new_network
-from qpwcnet.config import PRESETS
 from tests.helpers.clips import pictures, read_folder, write_folder
-from toflow.model import FORMS, TOFlow
+from tests.helpers.untrained import BETWEEN, CLIPWISE, arguments, save_untrained
 
 FRAMES = pictures(4, 38, 50)
 KINDS = {
@@ -41,8 +39,6 @@ KINDS = {
         lambda result: result[0].permute(1, 2, 0).numpy(),
     ),
 }  # there, and back to HxWx3 uint8
-BETWEEN = ("ifrnet", "toflow interp", "qpwcnet interp")
-CLIPWISE = ("tdan", "toflow denoise", "toflow sr", "pvdnet")
 
 
 @pytest.fixture(scope="module")
@@ -51,38 +47,23 @@ def place(tmp_path_factory):
     folder = tmp_path_factory.mktemp("api")
     write_folder(folder / "in", FRAMES)
     write_folder(folder / "small", [frame[:12, :16] for frame in FRAMES])
-    torch.manual_seed(0)
-    made = {
-        "pvdnet": DeblurNet("PVDNet_small", with_BIMNet=False),
-        "toflow interp": TOFlow(FORMS["tiny_interp"]),
-        "toflow sr": TOFlow(FORMS["tiny_sr"]),
-        "qpwcnet flow": new_network(PRESETS["flow_tiny"]),
-        "qpwcnet interp": new_network(PRESETS["pre_train_tiny"]),
-    }
-    for name, network in made.items():
-        checkpoint_file.save(network.state_dict(), folder / f"{name}.pth")
+    save_untrained(folder)
     return folder
 
 
 def loaded(name, place, **more):
     """The model, and the arguments of its command."""
     paper, _, task = name.partition(" ")
-    weights = place / f"{name}.pth"
-    how, argv = {"device": "cpu", **more}, ["--device", "cpu", "--log_root", str(place / "logs")]
+    weights, how = place / f"{name}.pth", {"device": "cpu", **more}
     if weights.is_file():
         how |= {"weights": weights}
-        argv += ["--ckpt_abs_name", str(weights)]
     if paper == "toflow":
-        config = f"TOFlow_{task}_tiny" if weights.is_file() else ""
-        how |= {"task": task, "config": config}
-        argv += ["--task", task] + ["--config", config] * bool(config)
+        how |= {"task": task, "config": f"TOFlow_{task}_tiny" if weights.is_file() else ""}
     if paper == "qpwcnet":
         how |= {"task": task}
-        argv += ["--task", task]
     if paper == "pvdnet":
         how |= {"config": "config_PVDNet_small"}
-        argv += ["--config", "config_PVDNet_small"]
-    return importlib.import_module(paper).load(**how), paper, argv
+    return importlib.import_module(paper).load(**how), paper, [*arguments(name, place), "--device", "cpu"]
 
 
 def source(name):

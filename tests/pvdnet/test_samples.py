@@ -115,8 +115,8 @@ def test_evaluation_windows(tmp_path):
     for index, frames, sharp in steps:
         wanted = [max(index - 1, 0), index, min(index + 1, 3)]
         for number, tensor in zip(wanted, frames, strict=True):
-            expected = torch.from_numpy(frame(number, level=10)[:36, :40].transpose(2, 0, 1).copy()) / 255
-            assert torch.equal(tensor[0], expected)
+            expected = torch.from_numpy(frame(number, level=10)[:36, :40].transpose(2, 0, 1).copy())
+            assert torch.equal(tensor[0], expected)  # uint8
         assert np.array_equal(sharp, frame(index)[:36, :40])
 
 

@@ -12,7 +12,7 @@ from torch import nn
 
 from common import cli
 from common.checkpoints import checkpoint_file
-from common.degrade.matlab_imresize import imresize
+from common.degrade.matlab_imresize import enlarge, imresize
 from common.media.frame_windows import neighbour_indices
 from common.media.image import list_frames, to_uint8
 from common.media.video_reader import open_clip
@@ -171,7 +171,7 @@ def test_sr_enlarges_every_frame_once(tmp_path, better, monkeypatch):
     frames = pictures(7, 8, 9)
     write_folder(tmp_path / "in", frames)
     enlarged = []
-    monkeypatch.setattr(infer, "imresize", lambda x, scale: [enlarged.append(x), imresize(x, scale=scale)][1])
+    monkeypatch.setattr(infer, "enlarge", lambda x, scale: [enlarged.append(x), enlarge(x, scale)][1])
     assert better("sr", "in", "out") == 0
     assert len(enlarged) == 7
     result = read_folder(tmp_path / "out")

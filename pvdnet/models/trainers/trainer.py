@@ -17,7 +17,7 @@ from common.ops import complexity
 from common.ops.autocast import autocast
 from common.training.distributed import Processes
 from common.training.minimiser import Minimiser
-from common.training.sampling import to_device, to_tensor
+from common.training.sampling import as_tensor, to_device
 from common.training.weight_average import WeightAverage
 from pvdnet.losses import blur_invariant_loss, frame_psnr, image_loss
 from pvdnet.models.deblurnet import DeblurNet, compile_parts, initialise, load_BIMNet
@@ -96,7 +96,7 @@ class Trainer:
             losses["flow"] = blur_invariant_loss(outputs, *truths)
         return {"total": sum(losses.values())} | losses, outputs
 
-    def iteration(self, batch: dict[str, Tensor], frame: int, memory: Tensor) -> tuple[dict, Tensor, dict, float]:
+    def iteration(self, batch: dict[str, Tensor], frame: int, memory: Tensor) -> tuple[dict, Tensor, dict, Tensor]:
         """One step on frame `frame` + 1 of every sample's window.
 
         Args:
@@ -105,7 +105,8 @@ class Trainer:
             memory: (B, 3, h, w) previous result, or `first_memory(batch)`.
 
         Returns:
-            The losses as numbers; the next step's memory; the network's outputs; the gradient's norm before clipping.
+            The losses as numbers; the next step's memory; the network's outputs; the gradient's norm before clipping,
+            a scalar on the device.
 
         Raises:
             FloatingPointError: the loss or its gradient is not finite; the weights are still those before the step.
@@ -119,7 +120,7 @@ class Trainer:
 
     def clip(self) -> None:
         """Bring the gradient's norm down to `gc` where it is larger; `norm` is what it was."""
-        self.norm = nn.utils.clip_grad_norm_(self.network.parameters(), self.config.gc).item()
+        self.norm = nn.utils.clip_grad_norm_(self.network.parameters(), self.config.gc)
 
     def next_memory(self, outputs: dict[str, Tensor]) -> Tensor:
         """What the step leaves for the next one."""
@@ -132,7 +133,7 @@ class Trainer:
         """Run through a whole video; yields each frame's losses with its `psnr` in dB, its batch and its outputs."""
         memory = sharp = None
         for _, frames, truth in clip_frames(video):
-            before, sharp = sharp, to_tensor(truth)[None]
+            before, sharp = sharp, as_tensor(truth)[None]
             truths = torch.stack((sharp if before is None else before, sharp), 1)
             batch = to_device({"input": torch.stack(frames, 1), "gt": truths}, self.processes.device)
             memory = self.first_memory(batch) if memory is None else memory

@@ -5,7 +5,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from common.degrade.matlab_imresize import cubic, imresize
+from common.degrade.matlab_imresize import cubic, enlarge, imresize
 
 
 def slow_axis(line, new, scale):
@@ -83,3 +83,15 @@ def test_bad_arguments(arguments):
         imresize(np.zeros((4, 4), np.uint8), **arguments)
     with pytest.raises(ValueError, match="non-empty"):
         imresize(np.zeros((0, 4)), scale=2)
+
+
+@pytest.mark.parametrize("scale", [2, 4])
+@pytest.mark.parametrize("size", [(1, 1), (2, 3), (17, 40)])
+def test_enlarged_levels_have_the_same_bits(size, scale):
+    random = np.random.default_rng(0)
+    images = random.integers(0, 256, (2, *size, 3)), 255 * random.integers(0, 2, (1, *size, 3))  # overshoots, too
+    for image in np.concatenate(images).astype(np.uint8):
+        made = enlarge(torch.from_numpy(image).permute(2, 0, 1)[None], scale)
+        assert np.array_equal(made[0].permute(1, 2, 0).numpy(), imresize(image, scale=scale))
+    with pytest.raises(ValueError, match="scale of 2 or 4"):
+        enlarge(made, 3)

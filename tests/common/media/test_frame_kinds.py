@@ -8,7 +8,8 @@ import torch
 from PIL import Image
 
 from common.media import frame_kinds
-from common.media.frame_kinds import as_tensor, between, gathered, like, mapped, timed, two
+from common.media.frame_kinds import as_arrays, as_tensor, between, gathered, like, mapped, timed, two
+from common.media.image import to_uint8
 from common.media.video_reader import open_clip
 from tests.helpers.clips import pictures, write_folder
 
@@ -30,6 +31,19 @@ KINDS = {
 def same(a, b):
     return type(a) is type(b) and np.array_equal(np.asarray(a), np.asarray(b)) and getattr(a, "dtype", 0) == getattr(
         b, "dtype", 0)  # fmt: skip
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_levels_are_those_of_the_plain_formula(dtype):
+    halves = (np.arange(-3, 260) + 0.5).astype(dtype) / 255
+    near = [np.nextafter(halves, dtype(side)) for side in (-9, 9)]
+    values = np.concatenate([halves, *near, [-np.inf, np.inf, -7, 7, 0.0, -0.0], np.random.default_rng(0).random(501)])
+    values = np.resize(values.astype(dtype), (2, 3, 18, 26))
+    for result in (torch.from_numpy(values), torch.from_numpy(values).contiguous(memory_format=torch.channels_last)):
+        assert np.array_equal(as_arrays(result), to_uint8(values.transpose(0, 2, 3, 1)))
+    values[1, 2, 3, 4] = np.nan
+    with pytest.raises(ValueError, match="NaN"):
+        as_arrays(torch.from_numpy(values))
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -6,6 +6,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+import torch
 
 from common import cli
 from common.cli import UsageError
@@ -126,12 +127,14 @@ def test_one_input_keeps_its_output(options, tmp_path):
     assert len(list((tmp_path / "out").iterdir())) == 3
 
 
-def test_a_quiet_call_says_nothing_and_sets_no_signal(options, capsys):
+def test_a_quiet_call_says_nothing_and_sets_no_signal(options, capsys, monkeypatch):
+    monkeypatch.setattr(torch.backends.cudnn, "benchmark", False)
     options.quiet, options.from_the_box = True, "ours"
     before = signal.getsignal(signal.SIGTERM)
     reader = own_video.open_input(options)
     own_video.write_output(brighter(reader), reader, options)
     assert signal.getsignal(signal.SIGTERM) is before
+    assert not torch.backends.cudnn.benchmark
     assert capsys.readouterr() == ("", "")
     options.quiet, options.overwrite = False, True
     own_video.write_output(brighter(own_video.open_input(options)), reader, options)
@@ -140,6 +143,8 @@ def test_a_quiet_call_says_nothing_and_sets_no_signal(options, capsys):
     assert error.startswith("ours\n")
 
 
-def test_sigterm_ends_like_ctrl_c(options):
+def test_sigterm_ends_like_ctrl_c_and_frames_have_one_size(options, monkeypatch):
+    monkeypatch.setattr(torch.backends.cudnn, "benchmark", False)
     own_video.open_input(options)
     assert signal.getsignal(signal.SIGTERM) is signal.default_int_handler
+    assert torch.backends.cudnn.benchmark

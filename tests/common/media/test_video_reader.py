@@ -1,6 +1,7 @@
 """Clips as they are read: frames, rates, times, colours, rotation, folders; what is broken, and how it is told."""
 
 import os
+import threading
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
@@ -12,11 +13,12 @@ import pytest
 from av.codec.context import Flags
 from av.stream import Disposition
 
+from common.media import video_reader
 from common.media.containers import CONTAINERS
 from common.media.image import read_image, write_image
 from common.media.video_reader import missing_numbers, open_clip
 from common.media.video_writer import open_writer
-from tests.helpers.clips import NTSC, moving, write_video, write_with_sound
+from tests.helpers.clips import NTSC, moving, write_folder, write_video, write_with_sound
 from tests.helpers.pictures import psnr
 
 write = partial(write_video, frame_rate=Fraction(25))
@@ -275,6 +277,26 @@ def test_folder_in_and_out(tmp_path):
         Fraction(n, 25) for n in range(12)
     ]
     assert len(list(open_clip(tmp_path / "in" / "f3.png"))) == 1
+
+
+def test_images_are_read_side_by_side_and_come_in_order(tmp_path, monkeypatch):
+    frames = moving(9)
+    write_folder(tmp_path, frames)
+    (tmp_path / "shot_6.png").write_bytes(b"no image")
+    reader, together, old = open_clip(tmp_path), threading.Barrier(3), video_reader.read_image
+
+    def read(file, **how):
+        if file.stem in ("shot_0", "shot_1", "shot_2"):
+            together.wait(timeout=20)  # fails unless three are here at once
+        return old(file, **how)
+
+    monkeypatch.setattr(video_reader, "THREADS", 3)
+    monkeypatch.setattr(video_reader, "read_image", read)
+    found = []
+    with pytest.raises(ValueError, match=r"shot_6\.png"):  # told when it is reached
+        found.extend(reader)
+    assert len(found) == 6
+    assert all(np.array_equal(a, b) for a, b in zip(found, frames, strict=False))
 
 
 def test_a_sequence_with_gaps_is_told(tmp_path, caplog):
