@@ -102,7 +102,9 @@ def add_run_arguments(parser: argparse.ArgumentParser, place: str) -> None:
     add("--project", help="parent folder of the runs in --log_root")
     add("-b", "--batch_size", type=int, default=keep, help="samples per process")
     add("-th", "--thread_num", type=int, default=keep, help="loader workers; as many as there are cores")
-    add("-r", "--resume", help="epoch to go on from, or auto: the newest state, or the start where there is none")
+    add("-r", "--resume", nargs="?", const="auto",
+        help="epoch to go on from, or auto: the newest state, or the start where there is none; of an own video, "
+        "without a value: go on where it was stopped")  # fmt: skip
     add("-dl", "--delete_log", action="store_true", help="delete the run folder first; -r switches it off")
     add("-ss", "--save_sample", action="store_true", default=keep, help="save sample pictures")
     add("-dist", "--dist", action="store_true", help="one of several processes of torchrun")
@@ -149,6 +151,8 @@ def check_run_options(options: argparse.Namespace, baselines: Sequence[str] = ("
         raise UsageError(f"--tile {options.tile}: expected a side in pixels")
     if options.resume not in (None, "auto") and not options.resume.isdigit():
         raise UsageError(f"-r {options.resume}: expected an epoch number or auto")
+    if options.input and options.resume and not options.output:
+        raise UsageError("--resume with --input goes on with an --output: expected one")
     for name in ("ckpt_name", "ckpt_epoch", "ckpt_sc"):
         value = getattr(options, name)
         if options.is_train and value is not None and value is not False:  # epoch 0 is one

@@ -18,6 +18,7 @@ from common.media import own_video, scene_cuts
 from common.media.containers import STILL
 from common.media.image import to_uint8
 from common.media.scene_cuts import is_cut
+from common.media.segments import Job
 from common.media.video_reader import FolderReader, VideoReader
 
 HALF = Fraction(1, 2)
@@ -194,16 +195,21 @@ def between(
     return (to_uint8(result[0].permute(1, 2, 0).cpu().numpy()) for result in predict(*pair, times))
 
 
-def retimed(frames: Iterable[tuple], timing: Timing, between: Callable) -> Iterator[tuple[np.ndarray, Fraction]]:
+def retimed(
+    frames: Iterable[tuple], timing: Timing, between: Callable, done: int = 0
+) -> Iterator[tuple[np.ndarray, Fraction]]:
     """The frames of the result and their times; holds two frames of the input, which are (image, time or None).
 
-    A gap that is many times as long as usual is a still: the frame before it stays.
+    A gap that is many times as long as usual is a still: the frame before it stays. Of the first `done` frames only the
+    times matter.
     """
+    count = 0
     timed = ((image, number / timing.rate if time is None else time) for number, (image, time) in enumerate(frames))
     for (first, start), (second, end) in pairwise(timed):
         steps = list(timing.steps(start, end))
+        count += len(steps)
         is_still = (end - start) * timing.rate > STILL
-        made = repeat(first) if is_still else between(first, second, [t for t, _ in steps if t])
+        made = repeat(first) if is_still or count <= done else between(first, second, [t for t, _ in steps if t])
         for t, time in steps:
             yield (next(made) if t else first), time
     for _, time in timing.steps(end):
@@ -224,8 +230,10 @@ def open_retimed(options) -> tuple[VideoReader | FolderReader, Timing]:
     return reader, timing
 
 
-def write_retimed(reader: VideoReader | FolderReader, timing: Timing, predict: Callable, options, device) -> None:
-    """Write --output; `predict` and `device` as for `between`.
+def write_retimed(
+    reader: VideoReader | FolderReader, timing: Timing, predict: Callable, options, device, job: Job | None = None
+) -> None:
+    """Write --output; `predict` and `device` as for `between`, `job` as for `own_video.write`.
 
     Nothing is computed between two equal frames (a still), nor across a cut: the earlier frame is repeated up to it.
     """
@@ -243,12 +251,13 @@ def write_retimed(reader: VideoReader | FolderReader, timing: Timing, predict: C
     if options.slow:
         own_video.tell(options, f"--slow: the result lasts {float(timing.stretch):g} times as long, without the sound")
     count = own_video.write(
-        retimed(reader.timed(), timing, fill),
+        retimed(reader.timed(), timing, fill, job.done if job else 0),
         reader,
         options,
         rate=timing.frame_rate if reader.frame_rate or options.fps else None,
         total=timing.total(reader.num_frames),
         sound=not options.slow,
+        job=job,
     )
     told = f", {cuts} cut{'s' * (cuts > 1)} not blended" if cuts else ""
     own_video.tell(options, f"{count} frames -> {options.output}{told}")

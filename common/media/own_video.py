@@ -14,6 +14,7 @@ from tqdm import tqdm
 from common.cli import UsageError
 from common.media.containers import CONTAINERS
 from common.media.image import IMAGE_SUFFIXES
+from common.media.segments import Job, is_stopped
 from common.media.video_reader import FolderReader, VideoReader, open_clip
 from common.media.video_writer import open_writer
 
@@ -30,7 +31,8 @@ def each_input(process: Callable[[argparse.Namespace], object], options) -> int:
         UsageError: several inputs, and --output is no folder, two have the same name, or all are images.
     """
     if len(options.input) == 1:
-        process(argparse.Namespace(**{**vars(options), "input": options.input[0]}))
+        if not is_done(options):
+            process(argparse.Namespace(**{**vars(options), "input": options.input[0]}))
         return 0
     if all(Path(path).suffix.lower() in IMAGE_SUFFIXES for path in options.input):  # a shell made them of a pattern
         raise UsageError(f"--input {options.input[0]} ...: frames are given by their folder or a quoted pattern")
@@ -45,8 +47,10 @@ def each_input(process: Callable[[argparse.Namespace], object], options) -> int:
         own = {"input": path, "output": options.output and os.path.join(options.output, name)}
         if getattr(options, "flo", None):
             own["flo"] = os.path.join(options.flo, name.rstrip("/") if name.endswith("/") else Path(name).stem)
+        one = argparse.Namespace(**{**vars(options), **own})
         try:
-            process(argparse.Namespace(**{**vars(options), **own}))
+            if not is_done(one):
+                process(one)
         except (UsageError, ValueError, OSError, ArithmeticError) as error:
             print(f"error: {' '.join(str(error).split())}", file=sys.stderr, flush=True)
             code = 1
@@ -98,10 +102,21 @@ def check_rate(options, reader: VideoReader | FolderReader) -> None:
         raise UsageError(f"--fps {options.fps}: {options.input} keeps its own frame rate; --fps goes with images")
 
 
-def write_output(results: Iterable[Timed], reader: VideoReader | FolderReader, options) -> None:
-    """Write the result of every frame of --input to --output."""
+def is_done(options) -> bool:
+    """Whether --resume finds a result, and nothing to go on from; a line says so."""
+    output = options.output and Path(options.output)
+    if not getattr(options, "resume", None) or options.overwrite or not output or is_stopped(output):
+        return False
+    if not (output.is_file() or (output.is_dir() and any(output.iterdir()))):
+        return False
+    tell(options, f"{output} is there, and was not stopped: it stays as it is; --overwrite makes it anew")
+    return True
+
+
+def write_output(results: Iterable[Timed], reader: VideoReader | FolderReader, options, job: Job | None = None) -> None:
+    """Write the result of every frame of --input to --output; `job` as for `write`."""
     rate = reader.frame_rate or options.fps
-    count = write(results, reader, options, rate=rate, total=reader.num_frames, names=reader.names)
+    count = write(results, reader, options, rate=rate, total=reader.num_frames, names=reader.names, job=job)
     tell(options, f"{count} frames -> {options.output}")
 
 
@@ -114,6 +129,7 @@ def write(
     total: int | None,
     names: list[str] | None = None,
     sound: bool = True,
+    job: Job | None = None,
 ) -> int:
     """Write frames to --output, with a progress bar; returns how many there are.
 
@@ -125,10 +141,12 @@ def write(
         total: how many there will be, about.
         names: of the frames in a folder.
         sound: whether the input's sound still fits.
+        job: for results that leave out what is there already, with None for an image.
 
     Raises:
         ValueError: the input is cut off, and --output was there: it stays, and the part lies beside it.
     """
+    job = job or Job(options, reader, names=names)
     writer = open_writer(
         options.output,
         frame_rate=rate,
@@ -140,6 +158,7 @@ def write(
         preset=options.preset,
         pix_fmt=options.pix_fmt,
         overwrite=options.overwrite,
+        segments=job,
     )
     hidden = True if is_quiet(options) else None  # None: unless stderr is a terminal
     with writer, tqdm(total=total, unit="frame", disable=hidden, file=sys.stderr) as bar:
