@@ -204,8 +204,7 @@ def retimed(
     times matter.
     """
     count = 0
-    timed = ((image, number / timing.rate if time is None else time) for number, (image, time) in enumerate(frames))
-    for (first, start), (second, end) in pairwise(timed):
+    for (first, start), (second, end) in pairwise(_timed(frames, timing)):
         steps = list(timing.steps(start, end))
         count += len(steps)
         is_still = (end - start) * timing.rate > STILL
@@ -214,6 +213,10 @@ def retimed(
             yield (next(made) if t else first), time
     for _, time in timing.steps(end):
         yield second, time
+
+
+def _timed(frames: Iterable[tuple], timing: Timing) -> Iterator[tuple[np.ndarray, Fraction]]:
+    return ((image, number / timing.rate if time is None else time) for number, (image, time) in enumerate(frames))
 
 
 def open_retimed(options) -> tuple[VideoReader | FolderReader, Timing]:
@@ -258,6 +261,7 @@ def write_retimed(
         total=timing.total(reader.num_frames),
         sound=not options.slow,
         job=job,
+        originals=((image, time * timing.stretch) for image, time in _timed(reader.timed(), timing)),
     )
     told = f", {cuts} cut{'s' * (cuts > 1)} not blended" if cuts else ""
     own_video.tell(options, f"{count} frames -> {options.output}{told}")

@@ -12,6 +12,7 @@ import numpy as np
 from tqdm import tqdm
 
 from common.cli import UsageError
+from common.media.compare import beside
 from common.media.containers import CONTAINERS
 from common.media.image import IMAGE_SUFFIXES
 from common.media.segments import Job, is_stopped
@@ -22,7 +23,7 @@ Timed = tuple[np.ndarray, Fraction | None]  # a frame, HxWx3 uint8, and its time
 
 
 def each_input(process: Callable[[argparse.Namespace], object], options) -> int:
-    """Run `process` with the options of one --input after the other; returns the exit code.
+    """Run `process` with the options of one --input after the other, or of those of --shard; returns the exit code.
 
     Results of several lie in the folder --output, by the names of the inputs. An input that fails is told, and the
     others are done.
@@ -30,8 +31,9 @@ def each_input(process: Callable[[argparse.Namespace], object], options) -> int:
     Raises:
         UsageError: several inputs, and --output is no folder, two have the same name, or all are images.
     """
+    number, count = getattr(options, "shard", None) or (1, 1)
     if len(options.input) == 1:
-        if not is_done(options):
+        if number == 1 and not is_done(options):
             process(argparse.Namespace(**{**vars(options), "input": options.input[0]}))
         return 0
     if all(Path(path).suffix.lower() in IMAGE_SUFFIXES for path in options.input):  # a shell made them of a pattern
@@ -43,7 +45,7 @@ def each_input(process: Callable[[argparse.Namespace], object], options) -> int:
     if twice := next((name for name in names if names.count(name) > 1), None):
         raise UsageError(f"two of --input would be written to {folders[0] / twice}: expected different names")
     code = 0
-    for path, name in zip(options.input, names, strict=True):
+    for path, name in list(zip(options.input, names, strict=True))[number - 1 :: count]:
         own = {"input": path, "output": options.output and os.path.join(options.output, name)}
         if getattr(options, "flo", None):
             own["flo"] = os.path.join(options.flo, name.rstrip("/") if name.endswith("/") else Path(name).stem)
@@ -130,6 +132,7 @@ def write(
     names: list[str] | None = None,
     sound: bool = True,
     job: Job | None = None,
+    originals: Iterable[Timed] | None = None,
 ) -> int:
     """Write frames to --output, with a progress bar; returns how many there are.
 
@@ -142,6 +145,7 @@ def write(
         names: of the frames in a folder.
         sound: whether the input's sound still fits.
         job: for results that leave out what is there already, with None for an image.
+        originals: what --compare shows beside the results; the input's own frames if not given.
 
     Raises:
         ValueError: the input is cut off, and --output was there: it stays, and the part lies beside it.
@@ -160,6 +164,8 @@ def write(
         overwrite=options.overwrite,
         segments=job,
     )
+    if way := getattr(options, "compare", None):
+        results = beside(results, reader.timed() if originals is None else originals, way)
     hidden = True if is_quiet(options) else None  # None: unless stderr is a terminal
     with writer, tqdm(total=total, unit="frame", disable=hidden, file=sys.stderr) as bar:
         for image, time in results:
