@@ -92,6 +92,7 @@ def test_a_flag_that_is_not_given_overrides_nothing(parser):
         ("--input x --fps 0", "--fps 0: expected a positive number"),
         ("--tile 0", "--tile 0: expected a side in pixels"),
         ("-r last", "-r last: expected an epoch number or auto"),
+        ("--input x --resume", "--resume with --input goes on with an --output: expected one"),
         ("-r -3", "-r -3: expected an epoch number or auto"),
         ("--is_train --ckpt_name x", "--ckpt_name goes with testing; -r resumes a training"),
         ("--is_train --ckpt_epoch 0", "--ckpt_epoch goes with testing"),
