@@ -196,12 +196,14 @@ class Job(Segments):
         self._write(_stamp(joined))
 
     def close(self, complete: bool) -> None:
-        """Remove what is not needed any more; of a part, only what no run can go on from."""
-        if complete or (self._has_begun and not (self.whole() or self.output.is_dir())):
+        """Remove what is not needed any more; the job of a part stays, else --resume would take that for the whole."""
+        if complete:
             for file in sorted(self.folder.iterdir(), key=lambda file: file.name in ("job.json", "lock")):
                 file.unlink()  # the job at last: without it nobody knows whose the others are
             self.folder.rmdir()
         elif self._has_begun:
+            for file in self.folder.glob("*.part.mkv"):
+                file.unlink()
             log.warning("%s is not whole: the same command with --resume goes on", self.output)
         if self._lock:
             self._lock.close()

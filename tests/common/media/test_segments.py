@@ -116,10 +116,15 @@ def test_after_ctrl_c_the_part_plays_and_is_replaced_by_the_whole(options, tmp_p
     assert alike(tmp_path / "out.mp4", tmp_path / "whole.mp4") == 250
 
 
-def test_stopped_before_a_segment_is_whole_leaves_the_part_alone(options, tmp_path):
+def test_a_part_shorter_than_a_segment_is_not_taken_for_the_whole(options, tmp_path):
     with pytest.raises(KeyboardInterrupt):
         make(options, 60)
     assert len(list(open_clip(options.output))) == 60
+    assert sorted(os.listdir(folder_of(options.output))) == ["job.json", "lock"]
+    options.resume = "auto"
+    assert not own_video.is_done(options)
+    assert make(options) == list(range(250))
+    assert len(list(open_clip(options.output))) == 250
     assert sorted(os.listdir(tmp_path)) == ["in.mp4", "out.mp4"]
 
 
