@@ -1,9 +1,11 @@
 """Files that appear whole or not at all: a hidden neighbour is written, and renamed when it is complete."""
 
 import os
+import re
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from itertools import count
 from pathlib import Path
 from typing import BinaryIO
 
@@ -39,6 +41,13 @@ def replacing(path: str | os.PathLike, *, sync: bool = True) -> Iterator[BinaryI
             temporary.unlink(missing_ok=True)
 
 
+def remove_halves(folder: Path) -> None:
+    """Remove from a folder what was being written when a process was killed; nobody else may write there."""
+    for file in folder.glob(".*.tmp"):
+        if re.fullmatch(r"\.[0-9a-f]{32}\.tmp", file.name):
+            file.unlink()
+
+
 def write_bytes(path: str | os.PathLike, data: bytes, *, sync: bool = True) -> None:
     """Write a file as `replacing` does."""
     with replacing(path, sync=sync) as file:
@@ -48,6 +57,20 @@ def write_bytes(path: str | os.PathLike, data: bytes, *, sync: bool = True) -> N
 def write_text(path: str | os.PathLike, text: str) -> None:
     """Write a text in UTF-8 as `replacing` does."""
     write_bytes(path, text.encode())
+
+
+def sync_file(path: Path) -> None:
+    """Bring a file to the disk."""
+    with open(path, "r+b") as file:
+        os.fsync(file.fileno())
+
+
+def unused(path: Path) -> Path:
+    """A new, empty file beside `path`, such as clip.part.mp4, whose name nobody had."""
+    for number in count(1):
+        part = path.with_name(f"{path.stem[:60]}.part{number if number > 1 else ''}{path.suffix}")  # names have limits
+        with suppress(FileExistsError), open(part, "xb"):
+            return part
 
 
 def _sync_folder(folder: Path) -> None:

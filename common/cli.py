@@ -58,6 +58,15 @@ def seconds(text: str) -> Fraction:
     return sum(Fraction(part) * 60**power for power, part in enumerate(reversed(text.split(":"))))
 
 
+def shard(text: str) -> tuple[int, int]:
+    """Which part of how many, counted from 1, of the command line."""
+    found = re.fullmatch(r"(\d+)/(\d+)", text)
+    number, count = map(int, found.groups()) if found else (0, 0)
+    if not 1 <= number <= count:
+        raise argparse.ArgumentTypeError(f"{text!r}: expected the number of a part, as 3/8 for the third of eight")
+    return number, count
+
+
 def add_common_arguments(parser: argparse.ArgumentParser) -> None:
     """The flags that every paper's run.py takes, beside the paper's own."""
     keep = argparse.SUPPRESS  # absent unless given, so that a preset is overridden only on purpose
@@ -89,6 +98,8 @@ def add_video_arguments(group) -> None:
     group.add_argument("--codec", help="of the video written: h264, h265, av1, vp9, ffv1 (lossless) or prores")
     group.add_argument("--crf", type=int, help="its rate factor: 0 is best and largest; 16 with h264")
     group.add_argument("--preset", help="its speed, as its encoder calls it, such as slow")
+    group.add_argument("--compare", choices=("split", "side"), help="show the input beside the result, for looking")
+    group.add_argument("--shard", type=shard, help="3/8: of several inputs the 3rd, the 11th and so on, for job arrays")
     group.add_argument("--pix_fmt", help="its pixel format, as FFmpeg calls it, such as yuv444p10le")
 
 
@@ -102,7 +113,9 @@ def add_run_arguments(parser: argparse.ArgumentParser, place: str) -> None:
     add("--project", help="parent folder of the runs in --log_root")
     add("-b", "--batch_size", type=int, default=keep, help="samples per process")
     add("-th", "--thread_num", type=int, default=keep, help="loader workers; as many as there are cores")
-    add("-r", "--resume", help="epoch to go on from, or auto: the newest state, or the start where there is none")
+    add("-r", "--resume", nargs="?", const="auto",
+        help="epoch to go on from, or auto: the newest state, or the start where there is none; of an own video, "
+        "without a value: go on where it was stopped")  # fmt: skip
     add("-dl", "--delete_log", action="store_true", help="delete the run folder first; -r switches it off")
     add("-ss", "--save_sample", action="store_true", default=keep, help="save sample pictures")
     add("-dist", "--dist", action="store_true", help="one of several processes of torchrun")
@@ -142,13 +155,15 @@ def check_run_options(options: argparse.Namespace, baselines: Sequence[str] = ("
         raise UsageError("--fps goes with --input")
     if options.fps is not None and options.fps <= 0:
         raise UsageError(f"--fps {options.fps}: expected a positive number, such as 60 or 60000/1001")
-    for name in ("start", "end", "codec", "crf", "preset", "pix_fmt"):
+    for name in ("start", "end", "codec", "crf", "preset", "pix_fmt", "compare", "shard"):
         if getattr(options, name) is not None and not options.input:
             raise UsageError(f"--{name} goes with --input")
     if options.tile is not None and options.tile < 1:
         raise UsageError(f"--tile {options.tile}: expected a side in pixels")
     if options.resume not in (None, "auto") and not options.resume.isdigit():
         raise UsageError(f"-r {options.resume}: expected an epoch number or auto")
+    if options.input and options.resume and not options.output:
+        raise UsageError("--resume with --input goes on with an --output: expected one")
     for name in ("ckpt_name", "ckpt_epoch", "ckpt_sc"):
         value = getattr(options, name)
         if options.is_train and value is not None and value is not False:  # epoch 0 is one

@@ -11,6 +11,7 @@ from common.media.frame_kinds import Kind
 from common.media.image import crop_to_multiple
 from common.media.model_on_clips import FrameByFrame
 from common.media.own_video import each_input
+from common.media.segments import Job
 from common.media.video_reader import FolderReader, VideoReader
 from common.ops.pad import pad_to_multiple
 from common.ops.tile import tiled
@@ -36,16 +37,21 @@ def with_neighbours(frames: Iterable) -> Iterator[tuple]:
         yield (current if previous is None else previous), current, current
 
 
-def recurrence(step: Callable[[list[Tensor], Tensor], Tensor], frames: Iterable[Tensor]) -> Iterator[Tensor]:
+def recurrence(
+    step: Callable[[list[Tensor], Tensor], Tensor], frames: Iterable[Tensor], memory: Tensor | None = None
+) -> Iterator[Tensor]:
     """Deblur a clip frame by frame.
 
     Args:
         step: takes the three blurry frames and the previous result, gives the new result.
         frames: (1, 3, H, W) in [0, 1], all of one size.
+        memory: the result of the first of them, if it is known; the others then come as if those before had been there.
     """
-    memory = None
+    is_known = memory is not None
     for window in with_neighbours(frames):
-        memory = step(list(window), window[1] if memory is None else memory)
+        if not is_known:
+            memory = step(list(window), window[1] if memory is None else memory)
+        is_known = False
         yield memory
 
 
@@ -87,14 +93,19 @@ class Deblurrer(FrameByFrame):
     def check_clip(self, reader: VideoReader | FolderReader, options) -> None:
         """Every clip fits."""
 
-    def stream(self, frames: Iterable[Tensor]) -> Iterator[Tensor]:
-        """The results, not clamped, of frames (B, 3, H, W) in [0, 1]; holds three frames."""
+    def stream(self, frames: Iterable[Tensor], memory: Tensor | None = None) -> Iterator[Tensor]:
+        """The results, not clamped, of frames (B, 3, H, W) in [0, 1]; holds three frames; `memory` as above."""
         if self.parity:
             step = lambda window, memory: deblur(self.network, window, memory, self.amp)  # noqa: E731
-            return recurrence(step, (cropped(frame) for frame in frames))
-        return self._padded(frames)
+            return recurrence(step, (cropped(frame) for frame in frames), memory)
+        return self._padded(frames, memory)
 
-    def _padded(self, frames: Iterable[Tensor]) -> Iterator[Tensor]:
+    def going_on(self, job: Job) -> tuple[Callable[[Iterable[Tensor]], Iterator[Tensor]], int]:
+        """From the last frame whose result was kept; and the result before every segment is kept."""
+        first, memory = job.kept(self.device)
+        return lambda frames: job.keeping(self.stream(frames, memory), first), first
+
+    def _padded(self, frames: Iterable[Tensor], memory: Tensor | None) -> Iterator[Tensor]:
         """The results where every frame, and every result before the next step, is padded once."""
         unpad: Callable[[Tensor], Tensor]
 
@@ -106,7 +117,8 @@ class Deblurrer(FrameByFrame):
         def step(window: list[Tensor], memory: Tensor) -> Tensor:
             return padded(unpad(self._step(window, memory)))
 
-        return (unpad(memory) for memory in recurrence(step, map(padded, frames)))
+        memory = None if memory is None else padded(memory)
+        return (unpad(result) for result in recurrence(step, map(padded, frames), memory))
 
     def _step(self, window: list[Tensor], memory: Tensor) -> Tensor:
         if not self.tile:

@@ -31,6 +31,7 @@ from common.media.frame_kinds import Kind
 from common.media.frame_rate import Timing, check_halves, halves
 from common.media.model_on_clips import BetweenFrames, Rate, rate_of
 from common.media.scene_cuts import is_cut
+from common.media.segments import Job, is_stopped
 from common.media.video_reader import FolderReader, VideoReader
 from common.ops.autocast import autocast
 from common.ops.tile import tiled
@@ -259,7 +260,8 @@ class FlowEstimator:
         total = reader.num_frames and reader.num_frames - 1
         if options.output:
             rate = reader.frame_rate or options.fps
-            number = own_video.write(pictures(), reader, options, rate=rate, total=total, names=reader.names)
+            job = Job(options, reader, self.network, reader.names)
+            number = own_video.write(pictures(), reader, options, rate=rate, total=total, names=reader.names, job=job)
         else:
             hidden = True if own_video.is_quiet(options) else None
             number = sum(1 for _ in tqdm(flows(), total=total, unit="flow", disable=hidden, file=sys.stderr))
@@ -334,7 +336,8 @@ def _flo_files(reader: VideoReader | FolderReader, options) -> Iterator[Path] | 
         raise ValueError(f"--flo {folder} is a file: expected a folder, for one .flo file a flow")
     if folder.resolve() in {file.resolve().parent for file in getattr(reader, "files", ())}:
         raise ValueError(f"--flo {folder} is the folder of the input: expected another one")
-    if folder.is_dir() and any(folder.iterdir()) and not options.overwrite:
+    goes_on = options.resume and options.output and is_stopped(options.output)
+    if folder.is_dir() and any(folder.iterdir()) and not (options.overwrite or goes_on):
         raise ValueError(f"--flo {folder} exists and is not empty: give another folder, or --overwrite")
     stems = [Path(name).stem for name in reader.names or ()]
     if len(set(stems)) < len(stems):

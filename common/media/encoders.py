@@ -94,6 +94,4 @@ class Encoding:
         stream = container.add_stream(encoder.name, rate=rate, options=options)
         stream.width, stream.height = width, height
         stream.pix_fmt = self.pix_fmt or (encoder.odd if width % 2 or height % 2 else encoder.even)
-        if encoder.name == "libx265" and kind.format in ("mp4", "mov"):
-            stream.codec_context.codec_tag = "hvc1"  # which players by Apple expect
         return stream

@@ -194,17 +194,24 @@ def mapped(
 
 
 def timed(
-    stream: Callable[[Iterator[Tensor]], Iterator[Tensor]], reader: VideoReader | FolderReader, device
-) -> Iterator[tuple[np.ndarray, Fraction | None]]:
-    """What `stream`, as for `mapped`, makes of a user's clip: H x W x 3 uint8, with the times of its frames."""
+    stream: Callable[[Iterator[Tensor]], Iterator[Tensor]], reader: VideoReader | FolderReader, device, first: int = 0
+) -> Iterator[tuple[np.ndarray | None, Fraction | None]]:
+    """What `stream`, as for `mapped`, makes of a user's clip: H x W x 3 uint8, with the times of its frames.
+
+    It is given the frames from `first` on; those before have no result, but a time.
+    """
     times = deque()  # of frames that were read and have no result yet
 
     def tensors() -> Iterator[Tensor]:
-        for image, time in reader.timed():
+        for number, (image, time) in enumerate(reader.timed()):
             times.append(time)
-            yield as_tensor(image, device)
+            if number >= first:
+                yield as_tensor(image, device)
 
-    return ((like(result, ARRAY), times.popleft()) for result in stream(tensors()))
+    for number, result in enumerate(stream(tensors())):
+        if number == 0:
+            yield from ((None, times.popleft()) for _ in range(first))
+        yield like(result, ARRAY), times.popleft()
 
 
 def gathered(results: Iterator[Kind], frames: Iterable[Kind]) -> "Iterable[Kind]":

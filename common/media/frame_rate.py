@@ -18,6 +18,7 @@ from common.media import own_video, scene_cuts
 from common.media.containers import STILL
 from common.media.frame_kinds import as_arrays, as_tensor
 from common.media.scene_cuts import is_cut
+from common.media.segments import Job
 from common.media.video_reader import FolderReader, VideoReader, ahead
 
 HALF = Fraction(1, 2)
@@ -194,21 +195,30 @@ def between(
     return (as_arrays(result)[0] for result in predict(*pair, times))
 
 
-def retimed(frames: Iterable[tuple], timing: Timing, between: Callable) -> Iterator[tuple[np.ndarray, Fraction]]:
+def retimed(
+    frames: Iterable[tuple], timing: Timing, between: Callable, done: int = 0
+) -> Iterator[tuple[np.ndarray, Fraction]]:
     """The frames of the result and their times; holds two frames of the input.
 
     Frames of the input are (image, time or None), and what else `between` is to be told of the second of two. A gap
-    that is many times as long as usual is a still: the frame before it stays.
+    that is many times as long as usual is a still: the frame before it stays. Of the first `done` frames only the times
+    matter.
     """
-    timed = ((x, n / timing.rate if time is None else time, *more) for n, (x, time, *more) in enumerate(frames))
-    for (first, start, *_), (second, end, *more) in pairwise(timed):
+    count = 0
+    for (first, start, *_), (second, end, *more) in pairwise(_timed(frames, timing)):
         steps = list(timing.steps(start, end))
+        count += len(steps)
         is_still = (end - start) * timing.rate > STILL
-        made = repeat(first) if is_still else between(first, second, [t for t, _ in steps if t], *more)
+        is_known = is_still or count <= done
+        made = repeat(first) if is_known else between(first, second, [t for t, _ in steps if t], *more)
         for t, time in steps:
             yield (next(made) if t else first), time
     for _, time in timing.steps(end):
         yield second, time
+
+
+def _timed(frames: Iterable[tuple], timing: Timing) -> Iterator[tuple]:
+    return ((x, n / timing.rate if time is None else time, *more) for n, (x, time, *more) in enumerate(frames))
 
 
 def open_retimed(options) -> tuple[VideoReader | FolderReader, Timing]:
@@ -225,8 +235,10 @@ def open_retimed(options) -> tuple[VideoReader | FolderReader, Timing]:
     return reader, timing
 
 
-def write_retimed(reader: VideoReader | FolderReader, timing: Timing, predict: Callable, options, device) -> None:
-    """Write --output; `predict` and `device` as for `between`.
+def write_retimed(
+    reader: VideoReader | FolderReader, timing: Timing, predict: Callable, options, device, job: Job | None = None
+) -> None:
+    """Write --output; `predict` and `device` as for `between`, `job` as for `own_video.write`.
 
     Nothing is computed between two equal frames (a still), nor across a cut: the earlier frame is repeated up to it.
     """
@@ -253,12 +265,14 @@ def write_retimed(reader: VideoReader | FolderReader, timing: Timing, predict: C
     if options.slow:
         own_video.tell(options, f"--slow: the result lasts {float(timing.stretch):g} times as long, without the sound")
     count = own_video.write(
-        retimed(ahead(looked_at()), timing, fill),
+        retimed(ahead(looked_at()), timing, fill, job.done if job else 0),
         reader,
         options,
         rate=timing.frame_rate if reader.frame_rate or options.fps else None,
         total=timing.total(reader.num_frames),
         sound=not options.slow,
+        job=job,
+        originals=((image, time * timing.stretch) for image, time in _timed(reader.timed(), timing)),
     )
     told = f", {cuts} cut{'s' * (cuts > 1)} not blended" if cuts else ""
     own_video.tell(options, f"{count} frames -> {options.output}{told}")

@@ -14,8 +14,10 @@ from common import cli
 from common.media import frame_kinds, frame_rate, own_video, scene_cuts
 from common.media.frame_kinds import Kind
 from common.media.frame_rate import Timing
+from common.media.segments import Job
 from common.media.video_reader import FolderReader, VideoReader
 
+REACH = 8  # frames before and after one that its result may depend on
 Rate = Fraction | float | str  # frames a second, such as 60, 59.94 or "60000/1001"
 
 
@@ -99,7 +101,8 @@ class BetweenFrames:
         frame_rate.check_arguments(options)
         reader, timing = frame_rate.open_retimed(options)
         self.check_times(timing, reader)
-        frame_rate.write_retimed(reader, timing, self.predict, options, self.device)
+        job = Job(options, reader, getattr(self, "network", None))
+        frame_rate.write_retimed(reader, timing, self.predict, options, self.device, job)
 
     def check_times(self, timing: Timing, reader: VideoReader | FolderReader) -> None:
         """Refuse times of a clip that the network cannot make.
@@ -162,7 +165,17 @@ class FrameByFrame:
         """Make --output of --input, by the options of a command line."""
         reader = own_video.open_input(options)
         self.check_clip(reader, options)
-        own_video.write_output(frame_kinds.timed(self.stream, reader, self.device), reader, options)
+        job = Job(options, reader, getattr(self, "network", None), reader.names)
+        stream, first = self.going_on(job)
+        own_video.write_output(frame_kinds.timed(stream, reader, self.device, first), reader, options, job)
+
+    def going_on(self, job: Job) -> tuple[Callable[[Iterable[Tensor]], Iterator[Tensor]], int]:
+        """What makes of the frames that are left, and of some before them, what `stream` makes of all.
+
+        Returns:
+            In place of `stream`: it is given the frames of the clip from a number on, which is the second.
+        """
+        return self.stream, max(0, job.done - REACH)
 
     def check_clip(self, reader: VideoReader | FolderReader, options) -> None:
         """Refuse, before anything is written, a clip or options that do not fit.

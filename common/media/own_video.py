@@ -13,8 +13,10 @@ import torch
 from tqdm import tqdm
 
 from common.cli import UsageError
+from common.media.compare import beside
 from common.media.containers import CONTAINERS
 from common.media.image import IMAGE_SUFFIXES
+from common.media.segments import Job, is_stopped
 from common.media.video_reader import FolderReader, VideoReader, open_clip
 from common.media.video_writer import open_writer
 
@@ -22,7 +24,7 @@ Timed = tuple[np.ndarray, Fraction | None]  # a frame, HxWx3 uint8, and its time
 
 
 def each_input(process: Callable[[argparse.Namespace], object], options) -> int:
-    """Run `process` with the options of one --input after the other; returns the exit code.
+    """Run `process` with the options of one --input after the other, or of those of --shard; returns the exit code.
 
     Results of several lie in the folder --output, by the names of the inputs. An input that fails is told, and the
     others are done.
@@ -30,8 +32,10 @@ def each_input(process: Callable[[argparse.Namespace], object], options) -> int:
     Raises:
         UsageError: several inputs, and --output is no folder, two have the same name, or all are images.
     """
+    number, count = getattr(options, "shard", None) or (1, 1)
     if len(options.input) == 1:
-        process(argparse.Namespace(**{**vars(options), "input": options.input[0]}))
+        if number == 1 and not is_done(options):
+            process(argparse.Namespace(**{**vars(options), "input": options.input[0]}))
         return 0
     if all(Path(path).suffix.lower() in IMAGE_SUFFIXES for path in options.input):  # a shell made them of a pattern
         raise UsageError(f"--input {options.input[0]} ...: frames are given by their folder or a quoted pattern")
@@ -42,12 +46,14 @@ def each_input(process: Callable[[argparse.Namespace], object], options) -> int:
     if twice := next((name for name in names if names.count(name) > 1), None):
         raise UsageError(f"two of --input would be written to {folders[0] / twice}: expected different names")
     code = 0
-    for path, name in zip(options.input, names, strict=True):
+    for path, name in list(zip(options.input, names, strict=True))[number - 1 :: count]:
         own = {"input": path, "output": options.output and os.path.join(options.output, name)}
         if getattr(options, "flo", None):
             own["flo"] = os.path.join(options.flo, name.rstrip("/") if name.endswith("/") else Path(name).stem)
+        one = argparse.Namespace(**{**vars(options), **own})
         try:
-            process(argparse.Namespace(**{**vars(options), **own}))
+            if not is_done(one):
+                process(one)
         except (UsageError, ValueError, OSError, ArithmeticError) as error:
             print(f"error: {' '.join(str(error).split())}", file=sys.stderr, flush=True)
             code = 1
@@ -101,10 +107,21 @@ def check_rate(options, reader: VideoReader | FolderReader) -> None:
         raise UsageError(f"--fps {options.fps}: {options.input} keeps its own frame rate; --fps goes with images")
 
 
-def write_output(results: Iterable[Timed], reader: VideoReader | FolderReader, options) -> None:
-    """Write the result of every frame of --input to --output."""
+def is_done(options) -> bool:
+    """Whether --resume finds a result, and nothing to go on from; a line says so."""
+    output = options.output and Path(options.output)
+    if not getattr(options, "resume", None) or options.overwrite or not output or is_stopped(output):
+        return False
+    if not (output.is_file() or (output.is_dir() and any(output.iterdir()))):
+        return False
+    tell(options, f"{output} is there, and was not stopped: it stays as it is; --overwrite makes it anew")
+    return True
+
+
+def write_output(results: Iterable[Timed], reader: VideoReader | FolderReader, options, job: Job | None = None) -> None:
+    """Write the result of every frame of --input to --output; `job` as for `write`."""
     rate = reader.frame_rate or options.fps
-    count = write(results, reader, options, rate=rate, total=reader.num_frames, names=reader.names)
+    count = write(results, reader, options, rate=rate, total=reader.num_frames, names=reader.names, job=job)
     tell(options, f"{count} frames -> {options.output}")
 
 
@@ -117,6 +134,8 @@ def write(
     total: int | None,
     names: list[str] | None = None,
     sound: bool = True,
+    job: Job | None = None,
+    originals: Iterable[Timed] | None = None,
 ) -> int:
     """Write frames to --output, with a progress bar; returns how many there are.
 
@@ -128,10 +147,13 @@ def write(
         total: how many there will be, about.
         names: of the frames in a folder.
         sound: whether the input's sound still fits.
+        job: for results that leave out what is there already, with None for an image.
+        originals: what --compare shows beside the results; the input's own frames if not given.
 
     Raises:
         ValueError: the input is cut off, and --output was there: it stays, and the part lies beside it.
     """
+    job = job or Job(options, reader, names=names)
     writer = open_writer(
         options.output,
         frame_rate=rate,
@@ -143,7 +165,10 @@ def write(
         preset=options.preset,
         pix_fmt=options.pix_fmt,
         overwrite=options.overwrite,
+        segments=job,
     )
+    if way := getattr(options, "compare", None):
+        results = beside(results, reader.timed() if originals is None else originals, way)
     hidden = True if is_quiet(options) else None  # None: unless stderr is a terminal
     with writer, tqdm(total=total, unit="frame", disable=hidden, file=sys.stderr) as bar:
         for image, time in results:

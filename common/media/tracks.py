@@ -7,12 +7,14 @@ import os
 from collections.abc import Iterator
 from fractions import Fraction
 from itertools import islice
+from pathlib import Path
 
 import av
 from av.stream import Disposition
 
 from common.media.containers import CONTAINERS, Kind, main_picture, open_input
 from common.media.packet_times import LOOK, NEAR, packets
+from common.media.video_reader import VideoReader
 
 log = logging.getLogger(__name__)
 
@@ -192,6 +194,16 @@ class _Encoder:
             frame.pts, frame.time_base = self._position, Fraction(1, frame.sample_rate)
             self._position += frame.samples
             yield from self.stream.encode(frame)
+
+
+def tracks_of(path: str | os.PathLike, like: VideoReader | None, kind: Kind) -> Tracks:
+    """The tracks of a file, a video or sound; `like` may be its reader."""
+    if like is None or not os.path.samefile(like.path, path):
+        with open_input(path) as container:
+            if main_picture(container) is None:
+                return Tracks(path, Fraction(0), kind)
+        like = VideoReader(Path(path))
+    return Tracks(path, like.start, kind, trimmed=like.is_trimmed, length=like.length)
 
 
 def _beginning(path: str | os.PathLike, sounds: set[int], start: Fraction) -> Fraction:

@@ -5,16 +5,17 @@ import math
 import os
 from collections import deque
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from fractions import Fraction
-from itertools import count
 from pathlib import Path
+from threading import Lock
 
 import av
 import numpy as np
 from av.video.reformatter import VideoReformatter
 
+from common import atomic
 from common.media.containers import (
     CONTAINERS,
     FILTER,
@@ -22,15 +23,13 @@ from common.media.containers import (
     STILL,
     THREADS,
     UNKNOWN,
-    Kind,
     check_size,
-    main_picture,
-    open_input,
     usual_matrix,
 )
 from common.media.encoders import Encoding
 from common.media.image import write_image
-from common.media.tracks import Tracks, texts
+from common.media.segments import SEGMENT, TICK, Segments, frame_name, packets
+from common.media.tracks import texts, tracks_of
 from common.media.video_reader import FolderReader, VideoReader
 
 log = logging.getLogger(__name__)
@@ -42,8 +41,8 @@ WRITABLE = f"a folder (with a final slash, whatever its name), or a file ending 
 class _Writer:
     """Checks frames and hands them, in order, to worker threads; one, unless they may be encoded side by side."""
 
-    def __init__(self, path: Path, threads: int = 1):
-        self.path = path
+    def __init__(self, path: Path, segments: Segments, threads: int = 1):
+        self.path, self._segments = path, segments
         self.count = 0  # frames accepted
         self._size = None
         self._jobs = deque()
@@ -59,7 +58,8 @@ class _Writer:
         """Append a frame.
 
         Args:
-            image: HxWx3 uint8 RGB; the caller may change it afterwards.
+            image: HxWx3 uint8 RGB; the caller may change it afterwards. None stands for one that is there already, of a
+                conversion that is gone on with.
             time: seconds, growing, as from `timed()`, for variable frame rates; None: count / frame_rate. Folders
                 ignore it.
 
@@ -67,60 +67,74 @@ class _Writer:
             ValueError: another type, or another size than the first frame's.
             OSError: this frame or one of the few before it could not be written, as on a full disk.
         """
-        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
-            raise ValueError(f"cannot write a frame of {image.dtype} {image.shape}: expected HxWx3 uint8 RGB")
-        self._size = self._size or image.shape
-        check_size(f"output frame {self.count}", image.shape, self._size)
+        if self.count < self._segments.done:
+            image = None
+        else:
+            if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+                raise ValueError(f"cannot write a frame of {image.dtype} {image.shape}: expected HxWx3 uint8 RGB")
+            self._size = self._size or image.shape
+            check_size(f"output frame {self.count}", image.shape, self._size)
+            image = image.copy()
         if len(self._jobs) == self._most:
             self._jobs.popleft().result()  # waits, and raises what went wrong there
-        self._jobs.append(self._worker.submit(self._encode, image.copy(), self.count, time))
+        self._jobs.append(self._worker.submit(self._encode, image, self.count, time))
         self.count += 1
 
     def close(self, complete: bool = True) -> None:
         """Finish the clip; with `complete=False` the sound ends with the last frame. Called by the `with` block."""
         if self._worker is not None:
             worker, self._worker = self._worker, None
-            self._jobs.append(worker.submit(self._finish, complete))  # in the thread: a second Ctrl-C does no harm
+            end = worker.submit(self._end, list(self._jobs), complete)  # in a thread: a second Ctrl-C does no harm
+            self._jobs.append(end)
             worker.shutdown()
             for job in self._jobs:
                 job.result()
+
+    def _end(self, jobs: list[Future], complete: bool) -> None:
+        wait(jobs)  # with several threads the last frames are still being written
+        self._finish(complete and not any(job.exception() for job in jobs))
 
 
 class FolderWriter(_Writer):
     """PNG files; see `open_writer`."""
 
-    def __init__(self, path: Path, names: Sequence[str] | None):
-        super().__init__(path, THREADS)
-        self._names = names and [Path(name).stem + ".png" for name in names]
-        if names and len(set(self._names)) < len(names):
+    def __init__(self, path: Path, names: Sequence[str] | None, segments: Segments):
+        super().__init__(path, segments, THREADS)
+        self._names, self._begins = names, Lock()
+        if names and len({Path(name).stem for name in names}) < len(names):
             raise ValueError(f"some input frames differ in folder or extension only: expected unique names in {path}")
         path.mkdir(parents=True, exist_ok=True)
 
     def _encode(self, image, index, time):
+        if image is None:
+            return
         if self._names and index >= len(self._names):
             raise ValueError(f"{self.path} gets more frames than the {len(self._names)} names given: give no names")
-        write_image(self.path / (self._names[index] if self._names else f"{index:08d}.png"), image)
+        with self._begins:
+            self._segments.begin()
+        write_image(self.path / frame_name(self._names, index), image)
 
     def _finish(self, complete):
-        pass
+        self._segments.close(complete)
 
 
 class VideoWriter(_Writer):
     """A video file; see `open_writer`."""
 
-    def __init__(self, path: Path, frame_rate: Fraction, like, tracks_from, encoding: Encoding, overwrite: bool):
-        super().__init__(path)
+    def __init__(
+        self, path: Path, frame_rate: Fraction, like, tracks_from, encoding: Encoding, overwrite: bool,
+        segments: Segments,
+    ):  # fmt: skip
+        super().__init__(path, segments)
         self.frame_rate = frame_rate
-        self.part = None  # the file until it is whole
         self._kind = CONTAINERS[path.suffix.lower()]
         self._encoding = encoding
         encoding.check(self._kind)
         self._like, self._overwrite = like, overwrite
-        self._tracks = _tracks(tracks_from, like, self._kind) if tracks_from else None
+        self._tracks = tracks_of(tracks_from, like, self._kind) if tracks_from else None
         self._converter = VideoReformatter()
-        self._container = None  # opened by the first frame, which tells the size
+        self._container = self._stream = self._open = None  # of the segment that is written, and its file
         self._last, self._time, self._length = -math.inf, None, 1 / frame_rate  # of the last frame: ticks, seconds
-        self._first = None  # packet: its ticks of decoding and of showing
         # One tick divides 1 / frame_rate, and the source's own ticks as often as frames are put in between.
         ticks = like.time_base.denominator * max(1, round(frame_rate / like.frame_rate)) if like else 90_000
         ticks = math.lcm(ticks, frame_rate.numerator)
@@ -131,16 +145,39 @@ class VideoWriter(_Writer):
         with self._named():
             path.parent.mkdir(parents=True, exist_ok=True)
 
-    def _start(self, height: int, width: int) -> None:
-        self.part = _unused(self.path)
-        try:
-            self._container = self._started(height, width)
-        except BaseException:
-            self.part.unlink()
-            raise
+    def _encode(self, image, index, time):
+        with self._named():
+            self._place(index / self.frame_rate if time is None else time)
+            if image is not None:
+                self._encode_frame(image, index)
+                if (index + 1) % SEGMENT == 0:
+                    self._end_segment(self._segments.path(index + 1 - SEGMENT))
 
-    def _started(self, height: int, width: int):
-        container = av.open(f"file:{self.part}", "w", format=self._kind.format)
+    def _place(self, time):
+        """Give the next frame its ticks."""
+        self._last = max(round(time / self._tick) + self._lead, self._last + 1)
+        if self._time is not None and 0 < time - self._time < STILL / self.frame_rate:
+            self._length = time - self._time  # a frame lasts as long as the one before it, unless that was a still
+        self._time = time
+
+    def _encode_frame(self, image, index):
+        if self._container is None:
+            self._segments.begin()
+            self._begin_segment(self._segments.path(index), *image.shape[:2])
+        context = self._stream.codec_context
+        frame = self._converter.reformat(
+            av.VideoFrame.from_ndarray(image, format="rgb24"),
+            format=context.pix_fmt,
+            dst_colorspace=context.colorspace or None,
+            dst_color_range=context.color_range,
+            interpolation=FILTER,
+        )
+        frame.pts, frame.time_base = self._last, self._tick
+        self._store(frame)
+
+    def _begin_segment(self, path: Path, height: int, width: int) -> None:
+        self._open = path.with_suffix(".part.mkv")
+        container = av.open(str(self._open), "w", format="matroska", options={"avoid_negative_ts": "disabled"})
         stream = self._encoding.add_stream(container, self._kind, self.frame_rate, height, width)
         stream.time_base = stream.codec_context.time_base = self._tick
         is_rgb = stream.codec_context.format.is_rgb
@@ -151,71 +188,89 @@ class VideoWriter(_Writer):
         stream.codec_context.color_trc = self._like.transfer if self._like else UNKNOWN
         if self._like and self._like.aspect != 1:
             stream.codec_context.sample_aspect_ratio = self._like.aspect
+        container.start_encoding()
+        self._container, self._stream = container, stream
+
+    def _store(self, frame) -> None:
+        for packet in self._stream.encode(frame):
+            packet.time_base = TICK
+            self._container.mux(packet)
+
+    def _end_segment(self, whole: Path | None = None) -> None:
+        """Close the segment that is written, and give it the name of one that is whole."""
+        try:
+            self._store(None)  # what the encoder still holds
+        finally:
+            container, self._container = self._container, None
+            container.close()
+        if whole:
+            atomic.sync_file(self._open)
+            os.replace(self._open, whole)
+            self._open = None
+
+    def _finish(self, complete):
+        try:
+            with self._named():
+                if self._container is not None:
+                    self._end_segment()
+                parts = self._segments.whole() + ([self._open] if self._open else [])
+                if parts and self.count and self.count >= self._segments.done:  # else nothing new
+                    self._join(parts, complete)
+            self._segments.close(complete)
+        finally:
+            if self._tracks:
+                self._tracks.close()
+
+    def _join(self, parts: list[Path], complete: bool) -> None:
+        """Make the file of its segments, without encoding again, and of the tracks."""
+        part = self._segments.folder / f"joined{self.path.suffix}"
+        container = held = None
+        gap = round(1 / self.frame_rate / self._tick)
+        try:
+            for packet in packets(parts, gap, annexb=self._kind.format == "avi"):
+                if container is None:
+                    container, stream = self._joined(part, packet.stream)
+                    lead = packet.dts - packet.pts
+                else:
+                    container.mux(held)
+                    if self._tracks:
+                        container.mux(self._tracks.until((held.pts - self._lead) * self._tick))
+                packet.stream, packet.time_base, packet.duration = stream, self._tick, round(self._length / self._tick)
+                held = packet
+            held.duration += self._last + lead - held.dts  # MP4 ends after the last one, in the order of decoding
+            container.mux(held)
+            if self._tracks:
+                container.mux(self._tracks.until(math.inf if complete else self._time + self._length))
+                container.mux(self._tracks.rest())
+        finally:
+            if container:
+                container.close()
+        atomic.sync_file(part)
+        if self.path.exists() and not ((complete and self._overwrite) or self._segments.replaces):
+            log.warning(
+                "%s stays as it was; what was made of the new one is %s", self.path, beside := atomic.unused(self.path)
+            )
+            os.replace(part, beside)
+        else:
+            self._segments.shows(part)
+            os.replace(part, self.path)
+
+    def _joined(self, part: Path, segment):
+        """The container to write, begun, and its video stream, like that of a segment."""
+        container = av.open(str(part), "w", format=self._kind.format)
+        stream = container.add_stream_from_template(segment, opaque=True)
+        stream.time_base, stream.rate = self._tick, self.frame_rate
+        if self._kind.format in ("mp4", "mov"):
+            codec = segment.codec_context
+            # Players by Apple expect that of H.265; that of ProRes, which tells its profile, is all that Matroska has.
+            tag = {"hevc": "hvc1", "prores": bytes(codec.extradata or b"").decode("latin1")}.get(codec.name)
+            stream.codec_context.codec_tag = tag or stream.codec_context.codec_tag
         if self._like:
             container.metadata.update(texts(self._like.metadata))
         if self._tracks:
             self._tracks.connect(container, stream)
         container.start_encoding()
-        self._stream = stream
-        return container
-
-    def _encode(self, image, index, time):
-        with self._named():
-            if self._container is None:
-                self._start(*image.shape[:2])
-            self._encode_frame(image, index / self.frame_rate if time is None else time)
-
-    def _encode_frame(self, image, time):
-        self._last = max(round(time / self._tick) + self._lead, self._last + 1)
-        if self._time is not None and 0 < time - self._time < STILL / self.frame_rate:
-            self._length = time - self._time  # a frame lasts as long as the one before it, unless that was a still
-        self._time = time
-        context = self._stream.codec_context
-        frame = self._converter.reformat(
-            av.VideoFrame.from_ndarray(image, format="rgb24"),
-            format=context.pix_fmt,
-            dst_colorspace=context.colorspace or None,
-            dst_color_range=context.color_range,
-            interpolation=FILTER,
-        )
-        frame.pts, frame.time_base = self._last, self._tick
-        self._mux(frame)
-        if self._tracks:
-            self._container.mux(self._tracks.until(time))
-
-    def _mux(self, frame):
-        packets = self._stream.encode(frame)
-        for packet in packets:
-            self._first = self._first or (packet.dts, packet.pts)
-            packet.duration = round(self._length / self._tick)
-        if packets and frame is None:  # MP4 ends after the last one, in the order of decoding
-            dts, pts = self._first
-            packets[-1].duration += (self._last - pts) - (packets[-1].dts - dts)
-        self._container.mux(packets)
-
-    def _finish(self, complete):
-        try:
-            if self._container is not None:  # else not one frame: no file
-                self._finish_file(complete)
-        finally:
-            if self._tracks:
-                self._tracks.close()
-
-    def _finish_file(self, complete):
-        with self._named():
-            try:
-                self._mux(None)  # what the encoder still holds
-                if self._tracks:
-                    self._container.mux(self._tracks.until(math.inf if complete else self._time + self._length))
-                    self._container.mux(self._tracks.rest())
-            finally:
-                self._container.close()
-            with open(self.part, "r+b") as file:
-                os.fsync(file.fileno())
-            if self.path.exists() and not (complete and self._overwrite):
-                log.warning("%s stays as it was; what was made of the new one is %s", self.path, self.part)
-            else:
-                os.replace(self.part, self.path)
+        return container, stream
 
     @contextmanager
     def _named(self):
@@ -223,26 +278,8 @@ class VideoWriter(_Writer):
         try:
             yield
         except (OSError, av.error.FFmpegError) as error:
-            done = f"; what was made of it is {self.part}" if self._container else ""
+            done = f"; what was made of it is in {self._segments.folder}" if self._segments.is_kept else ""
             raise OSError(f"{self.path}: could not be written ({error.strerror or error}){done}") from error
-
-
-def _tracks(path: str | os.PathLike, like: VideoReader | None, kind: Kind) -> Tracks:
-    """The tracks of a file, a video or sound; `like` may be its reader."""
-    if like is None or not os.path.samefile(like.path, path):
-        with open_input(path) as container:
-            if main_picture(container) is None:
-                return Tracks(path, Fraction(0), kind)
-        like = VideoReader(Path(path))
-    return Tracks(path, like.start, kind, trimmed=like.is_trimmed, length=like.length)
-
-
-def _unused(path: Path) -> Path:
-    """A new, empty file beside `path`, such as clip.part.mp4, whose name nobody had."""
-    for number in count(1):
-        part = path.with_name(f"{path.stem[:60]}.part{number if number > 1 else ''}{path.suffix}")  # names have limits
-        with suppress(FileExistsError), open(part, "xb"):
-            return part
 
 
 def open_writer(
@@ -257,12 +294,13 @@ def open_writer(
     preset: str | None = None,
     pix_fmt: str | None = None,
     overwrite: bool = False,
+    segments: Segments | None = None,
 ) -> VideoWriter | FolderWriter:
     """Open a clip for writing; use it in a `with` block and call its `write(image, time=None)`.
 
-    A video is written as NAME.part.mp4 and renamed at the end of the `with` block, which Ctrl-C and exceptions reach
-    too: the file is playable and holds what was done; an earlier file stays, and the part is named. (After kill -9, a
-    .part.mkv is playable and a .part.mp4 is not.) A name that somebody else's file has is never taken.
+    A video is written in segments, which are joined at the end of the `with` block. Ctrl-C and exceptions reach it:
+    the file is playable and holds what was done; where an earlier file is, that stays, and the new one is named beside
+    it (NAME.part.mp4). A name that somebody else's file has is never taken.
     H.264 by default, in limited-range yuv420p, which cannot hold odd sizes: these become yuv444p, exact in size but
     refused by some players. WebM is VP9. Matroska and WebM round times to milliseconds, AVI to whole frames.
 
@@ -279,6 +317,7 @@ def open_writer(
         preset: the encoder's name or number of a speed.
         pix_fmt: FFmpeg's name of a pixel format, such as yuv444p10le.
         overwrite: replace an existing file, or write into a folder that is not empty (other files in it stay).
+        segments: a `Job` that may be gone on with; None: nobody will.
 
     Raises:
         ValueError: the output exists, is the input or has an unknown extension; the frame rate is missing; the encoder
@@ -297,16 +336,17 @@ def open_writer(
     inputs = {Path(file).resolve() for file in (audio_from, like and like.path, *files) if file}
     if path.resolve() in inputs | {file.resolve().parent for file in files}:
         raise ValueError(f"the output {path} is the input: expected another path for the output")
-    if not overwrite and path.exists() and (path.is_file() or any(path.iterdir())):
+    segments = segments or Segments(path)
+    if not (overwrite or segments.replaces) and path.exists() and (path.is_file() or any(path.iterdir())):
         raise ValueError(f"{path} exists{' and is not empty' * folder}: give another output, or --overwrite")
     encoding = Encoding(codec, crf, preset, pix_fmt)
     if folder:
         if encoding != Encoding():
             raise ValueError(f"{path} is a folder of PNG files: --codec, --crf, --preset and --pix_fmt go with a video")
-        return FolderWriter(path, names)
+        return FolderWriter(path, names, segments)
     if frame_rate is None or Fraction(frame_rate) <= 0:
         raise ValueError(f"frame rate {frame_rate} for {path}: expected a positive number (--fps 24000/1001)")
     frame_rate = Fraction(frame_rate).limit_denominator(1001 if isinstance(frame_rate, float) else 100_000)
     return VideoWriter(
-        path, frame_rate, like if isinstance(like, VideoReader) else None, audio_from, encoding, overwrite
+        path, frame_rate, like if isinstance(like, VideoReader) else None, audio_from, encoding, overwrite, segments
     )

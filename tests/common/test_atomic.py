@@ -57,3 +57,16 @@ def test_what_has_a_temporary_look_is_not_touched(tmp_path):
     assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {
         "a": "new", "a.part": "mine", ".a.tmp": "mine", "a.tmp": "mine",
     }  # fmt: skip
+
+
+def test_what_a_killed_process_left_is_removed_and_nothing_else(tmp_path):
+    for name in (f".{'0a' * 16}.tmp", ".a.tmp", "a.tmp", f"{'0a' * 16}.tmp"):
+        (tmp_path / name).write_text("x")
+    atomic.remove_halves(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([".a.tmp", "a.tmp", f"{'0a' * 16}.tmp"])
+
+
+def test_a_name_that_nobody_has(tmp_path):
+    made = [atomic.unused(tmp_path / f"{'名' * 80}.mp4").name for _ in range(3)]
+    assert made == [f"{'名' * 60}.part{number}.mp4" for number in ("", 2, 3)]
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(made)

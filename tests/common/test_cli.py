@@ -57,6 +57,13 @@ def test_rates_that_are_rounded_by_habit(parser):
         assert parser.parse_args(["--input", "x", "--fps", text]).fps == rate
 
 
+def test_a_part_of_several_inputs(parser):
+    assert parser.parse_args(["--input", "x", "--shard", "3/8"]).shard == (3, 8)
+    for text in ("0/8", "9/8", "3", "a/b", "1/0"):
+        with pytest.raises(UsageError, match=f"--shard: '{text}': expected the number of a part, as 3/8"):
+            parser.parse_args(["--input", "x", "--shard", text])
+
+
 def test_times_of_a_part(parser):
     for text, seconds in (("90", 90), ("1:30.25", Fraction(361, 4)), ("1:00:01", 3601), ("0.04", Fraction(1, 25))):
         assert parser.parse_args(["--input", "x", "--start", text]).start == seconds
@@ -85,6 +92,7 @@ def test_a_flag_that_is_not_given_overrides_nothing(parser):
         ("--input x --fps 0", "--fps 0: expected a positive number"),
         ("--tile 0", "--tile 0: expected a side in pixels"),
         ("-r last", "-r last: expected an epoch number or auto"),
+        ("--input x --resume", "--resume with --input goes on with an --output: expected one"),
         ("-r -3", "-r -3: expected an epoch number or auto"),
         ("--is_train --ckpt_name x", "--ckpt_name goes with testing; -r resumes a training"),
         ("--is_train --ckpt_epoch 0", "--ckpt_epoch goes with testing"),

@@ -220,7 +220,7 @@ def test_a_signal_leaves_a_playable_file(tmp_path, weights, number):
     )
     stopped = start("ifrnet", map(str, command), code)
     assert stopped.returncode == 130
-    assert stopped.stderr == "interrupted\n"
+    assert stopped.stderr.splitlines()[-1] == "interrupted"
     assert times_of(tmp_path / "out.mp4") == [n / (20 * NTSC) for n in range(21)]  # two frames and all between
     assert not (tmp_path / "out.part.mp4").exists()
 

@@ -1,5 +1,6 @@
 """The user's own clip: a video or frames in, a video or frames out."""
 
+import sys
 from fractions import Fraction
 
 import numpy as np
@@ -15,6 +16,8 @@ from common.sets.synthetic_scene import Scene
 from pvdnet import run
 from pvdnet.infer import recurrence, with_neighbours
 from pvdnet.models.deblurnet import DeblurNet
+from tests.helpers.clips import write_with_sound
+from tests.helpers.killed import convert
 
 RATE = Fraction(24000, 1001)
 
@@ -61,6 +64,34 @@ def test_the_recurrence_gets_the_first_blurry_frame_then_its_own_results():
 
     assert list(recurrence(step, [1, 2, 3])) == [101, 102, 103]
     assert seen == [1, 101, 102]
+
+
+def test_the_recurrence_goes_on_from_a_result():
+    def step(window, memory):
+        return sum(window) + 10 * memory
+
+    whole = list(recurrence(step, range(9)))
+    assert list(recurrence(step, range(4, 9), whole[4])) == whole[4:]
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="forks, and kills what it forked")
+@pytest.mark.parametrize("target", ["out.mp4", "out/"])
+def test_killed_and_gone_on_with_keeps_what_came_before(tmp_path, target):
+    source = write_with_sound(tmp_path / "in.mp4", seconds=10)
+    code = """
+    from pvdnet.infer import Deblurrer
+    def network(before, blurry, after, memory):
+        time.sleep(0.004)
+        return {"result": memory * 0.9 + blurry * 0.06 + before * 0.03 + after * 0.01}
+    make = Deblurrer(network).run
+"""
+    convert(code, source, f"{tmp_path}/whole_{target}")
+    assert convert(code, source, f"{tmp_path}/{target}", kills=4, seed=5) >= 1
+    whole, gone_on = (open_clip(tmp_path / name) for name in (f"whole_{target}", target))
+    assert all(np.array_equal(a, b) for a, b in zip(whole, gone_on, strict=True))
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(
+        ["in.mp4", target.rstrip("/"), f"whole_{target}".rstrip("/")]
+    )
 
 
 def test_video_keeps_frames_rate_and_size(tmp_path, frames, weights):

@@ -237,7 +237,7 @@ def test_a_broken_frame_leaves_what_was_done(tmp_path, interpolate, capsys):
     assert interpolate("in", "out.mp4", "--multi", "2", "--fps", "50") == 1
     assert "shot_4.png" in capsys.readouterr().err
     assert times_of(tmp_path / "out.mp4") == [Fraction(n, 50) for n in range(6)]  # the fourth was waiting for the fifth
-    assert sorted(os.listdir(tmp_path)) == ["in", "out.mp4"]
+    assert sorted(os.listdir(tmp_path)) == ["in", "out.mp4", "out.mp4.segments"]  # for --resume
 
 
 def test_sixteen_bits_and_alpha(tmp_path, interpolate):

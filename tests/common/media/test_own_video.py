@@ -121,6 +121,28 @@ def test_flow_files_of_several_inputs_have_folders_of_their_own(options, tmp_pat
     assert [one.input for one in made] == options.input
 
 
+def test_shards_share_the_inputs(options):
+    options.input = [f"clips/{name}.mp4" for name in "abcde"]
+    made = []
+    for options.shard in ((1, 2), (2, 2), (7, 8)):
+        own_video.each_input(lambda one: made.append(one.input[6]), options)
+    assert made == ["a", "c", "e", "b", "d"]
+    options.input, made = options.input[:1], []
+    for options.shard in ((2, 2), (1, 2)):
+        own_video.each_input(lambda one: made.append(one.shard), options)
+    assert made == [(1, 2)]
+
+
+def test_compare_shows_the_input_beside_the_result(options, tmp_path):
+    options.compare = "side"
+    make(options)
+    for number in range(3):
+        picture = read_image(tmp_path / f"out/frame_{number}.png")
+        assert picture.shape == (8, 20, 3)
+        assert (picture[:, :10] == 40 * number).all()
+        assert (picture[:, 10:] == 40 * number + 5).all()
+
+
 def test_one_input_keeps_its_output(options, tmp_path):
     options.input = [options.input]
     assert own_video.each_input(make, options) == 0

@@ -207,10 +207,13 @@ def test_writer_refuses_other_sizes_and_types(tmp_path):
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
 def test_full_disk_is_an_error_that_names_the_file(tmp_path, monkeypatch):
-    (tmp_path / "full").symlink_to("/dev/full")
-    monkeypatch.setattr("common.media.video_writer._unused", lambda path: path.with_name("full"))
+    (tmp_path / "a.segments").mkdir()
+    (tmp_path / "a.segments/joined.mkv").symlink_to("/dev/full")
+    monkeypatch.setattr("tempfile.mkdtemp", lambda *_: tmp_path / "a.segments")
     noise = np.random.default_rng(0).integers(0, 256, (300, 90, 120, 3)).astype(np.uint8)
-    with pytest.raises(OSError, match=r"a\.mkv: could not be written \(No space .*; what was made of it is .*full"):
+    with pytest.raises(
+        OSError, match=r"a\.mkv: could not be written \(No space .*; what was made of it is in .*/a\.segments"
+    ):
         write(tmp_path / "a.mkv", noise, crf=0)
     assert not (tmp_path / "a.mkv").exists()
 
@@ -220,7 +223,7 @@ def test_what_cannot_be_written_names_the_file(tmp_path, monkeypatch):
     for name in ("file/a.mp4", "file/deep/frames/"):
         with pytest.raises(ValueError, match=r"file is a file, expected a folder$"):
             open_writer(f"{tmp_path}/{name}", frame_rate=25)
-    monkeypatch.setattr("builtins.open", lambda *_: (_ for _ in ()).throw(PermissionError(13, "Permission denied")))
+    monkeypatch.setattr("tempfile.mkdtemp", lambda *_: (_ for _ in ()).throw(PermissionError(13, "Permission denied")))
     with pytest.raises(OSError, match=r"a\.mp4: could not be written \(Permission denied\)$"):
         write(tmp_path / "a.mp4", moving(2))
 

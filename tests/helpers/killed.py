@@ -1,0 +1,55 @@
+"""A conversion that is killed again and again and gone on with, until it is whole, by real processes."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+CODE = """if True:
+    import argparse, os, random, signal, sys, time
+    import torch
+    from common import cli
+    {prelude}
+    source, output, kills, seed = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
+    torch.set_num_threads(1)
+    options = argparse.ArgumentParser()
+    cli.add_video_arguments(options)
+    options = options.parse_args(["--input", source, "--output", output])
+    options.input, options.resume, chance = source, None, random.Random(seed)
+    {extra}
+    for attempt in range(60):
+        child = os.fork()
+        if child == 0:
+            make(options)
+            os._exit(0)
+        if attempt < kills:
+            time.sleep(chance.uniform(0.05, 1.6))
+            os.kill(child, signal.SIGKILL)
+        status = os.waitpid(child, 0)[1]
+        if status == 0:
+            break
+        if status != signal.SIGKILL:
+            sys.exit("it failed")
+        options.resume = "auto"
+    print(attempt)
+"""
+
+
+def convert(prelude: str, source, output, *, kills: int = 0, seed: int = 0, extra: str = "") -> int:
+    """Make `output` of `source`; returns how often it was killed.
+
+    Args:
+        prelude: Python, one line or with four spaces before each: defines `make(options)`.
+        source: --input.
+        output: --output.
+        kills: how many processes are killed at most, at random moments.
+        seed: of these.
+        extra: Python, after `options` are made.
+    """
+    code = CODE.format(prelude=prelude, extra=extra)
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(source), str(output), str(kills), str(seed)],
+        cwd=ROOT, capture_output=True, text=True, timeout=240,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return int(done.stdout.split()[-1])
