@@ -84,8 +84,7 @@ class _Writer:
         """Finish the clip; with `complete=False` the sound ends with the last frame. Called by the `with` block."""
         if self._worker is not None:
             worker, self._worker = self._worker, None
-            end = worker.submit(self._end, list(self._jobs), complete)  # in a thread: a second Ctrl-C does no harm
-            self._jobs.append(end)
+            self._jobs.append(worker.submit(self._end, list(self._jobs), complete))  # there Ctrl-C does no harm
             worker.shutdown()
             for job in self._jobs:
                 job.result()
@@ -261,8 +260,7 @@ class VideoWriter(_Writer):
         stream = container.add_stream_from_template(segment, opaque=True)
         stream.time_base, stream.rate = self._tick, self.frame_rate
         if self._kind.format in ("mp4", "mov"):
-            codec = segment.codec_context
-            # Players by Apple expect that of H.265; that of ProRes, which tells its profile, is all that Matroska has.
+            codec = segment.codec_context  # players by Apple expect hvc1; ProRes's tag is all that Matroska keeps of it
             tag = {"hevc": "hvc1", "prores": bytes(codec.extradata or b"").decode("latin1")}.get(codec.name)
             stream.codec_context.codec_tag = tag or stream.codec_context.codec_tag
         if self._like:
