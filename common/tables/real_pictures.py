@@ -84,8 +84,8 @@ def deblurred(model, frames: list[np.ndarray]) -> Pictures:
 
 
 def coloured(model, frames: list[np.ndarray]) -> Pictures:
-    """Flow to the next frame as colours."""
-    return {"frame": frames[3], "QPWCNet_free": model(frames[3], frames[4]).colours}
+    """Flow to the frame after the next as colours."""
+    return {"frame": frames[3], "QPWCNet_free": model(frames[3], frames[5]).colours}
 
 
 JOBS = {
@@ -100,7 +100,8 @@ JOBS = {
         restored("TOFlow_deblock_free", "jpeg_q20", "JPEG of quality 20"), "deblock",
     ),
     "deblurred": Job("pvdnet", "carpark_00", 12, (120, 60, 240, 180), deblurred),
-    "flow": Job("qpwcnet", "carpark_00", 12, (0, 0, 448, 252), coloured),
+    "flow": Job("qpwcnet", "sam2juggle_00", 10, (120, 0, 280, 252), coloured),
+    "flow_fails": Job("qpwcnet", "carpark_00", 12, (0, 0, 448, 252), coloured),
 }  # fmt: skip
 
 
