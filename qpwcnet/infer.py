@@ -3,7 +3,6 @@
 N frames have N - 1 flows, from each frame to the next, with the time or the name of the first. From the last frame on
 nothing is known, so a video of flows is one frame shorter than its input. Across a cut flow means nothing: it is
 written as the network gives it, but has no say in the scale of the colours.
-
 The interpolator makes the middle of two frames, so other times are middles of middles.
 """
 

@@ -10,6 +10,7 @@ import torch
 
 from common.checkpoints.run_checkpoints import find_weights
 from common.ops.liteflownet import LiteFlowNet
+from common.papers import ROOT
 from pvdnet.checkpoints import load
 from pvdnet.config import parse
 from pvdnet.models.deblurnet import DeblurNet
@@ -102,7 +103,6 @@ def test_truncated_checkpoints(logs, call, data_root, tmp_path, small_file, shar
 
 PUBLISHED = {
     "--mode PVDNet_DVD --data DVD": "PVDNet_DVD.pytorch",
-    "--input a.mp4 --output b.mp4": "PVDNet_DVD.pytorch",
     "--mode PVDNet_nah --data nah": "PVDNet_nah.pytorch",
     "--mode PVDNet_large_nah --data nah": "PVDNet_large_nah.pytorch",
     "--mode flow --config config_BIMNet": "BIMNet.pytorch",
@@ -122,6 +122,14 @@ def test_published_weights_are_taken_where_the_run_has_none(logs, given):
         find_weights(*asked, "pvdnet")
     file.touch()
     assert find_weights(*asked, "pvdnet") == file
+
+
+def test_own_video_takes_the_published_weights_or_else_the_box(logs):
+    given = ["--input", "a.mp4", "--output", "b.mp4"]
+    assert find_weights(*parse(given), "pvdnet") == ROOT / "pvdnet/weights/PVDNet_free.safetensors"
+    Path("ckpt").mkdir()
+    Path("ckpt/PVDNet_DVD.pytorch").touch()
+    assert find_weights(*parse(given), "pvdnet") == Path("ckpt/PVDNet_DVD.pytorch")
 
 
 @pytest.mark.parametrize("given", ["--mode PVDNet_nah --config config_PVDNet_large", "--mode x --config config_PVDNet"])

@@ -69,6 +69,8 @@ FLAGS = [  # what is given, where it ends up: a setting, or an option
     (f"{INPUT} --fps 60000/1001", "fps", Fraction(60000, 1001)),
     (f"{INPUT} --overwrite", "overwrite", True),
     (f"{INPUT} --codec ffv1", "codec", "ffv1"),
+    (f"{INPUT} --compare split", "compare", "split"),
+    ("--input a.mp4 c.mp4 --output d --shard 3/8", "shard", (3, 8)),
     (f"{INPUT} --crf 12", "crf", 12),
     (f"{INPUT} --preset slow", "preset", "slow"),
     (f"{INPUT} --pix_fmt yuv444p", "pix_fmt", "yuv444p"),

@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from common.checkpoints import checkpoint_file, download, published
+from common.checkpoints.box import boxed
 from common.checkpoints.published import PAPERS, Entry, entries
 from ifrnet.model import IFRNet
 from tdan.model import TDAN
@@ -117,7 +118,7 @@ def test_list_tells_what_is_here(capsys, listed, monkeypatch):
 def test_the_real_list(capsys):
     code, out, _ = run(capsys, "list", "--paper", "pvdnet")
     assert code == 0
-    assert len(out.splitlines()) == 4
+    assert len(out.splitlines()) == len(entries("pvdnet")) + len(boxed("pvdnet"))
     assert "pvdnet/BIMNet.pytorch  absent  size not published  AGPL-3.0" in out
 
 
