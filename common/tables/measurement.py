@@ -17,6 +17,7 @@ import re
 import shutil
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -54,6 +55,13 @@ PREPARE = {  # the command that tells where a folder of the data root is from
 def is_real(data: str) -> bool:
     """Whether a set is made of the real clips in the repository, `real` and what is made of them."""
     return data.split("_")[0] == "real"
+
+
+def _found(paper: str, data: str, data_root: str) -> tuple[list[str], str]:
+    return importlib.import_module(f"{paper}.tables").found(data, data_root)
+
+
+_found_once = cache(_found)  # of the repository's own clips, which are decoded for it
 
 
 class Measurement(NamedTuple):
@@ -104,7 +112,7 @@ def lacking(what: Measurement, data_root: str) -> tuple[str, set[str]]:
     if what.data != "synthetic" and what.data not in getattr(paper, "MADE_OF_REAL", ()):
         folder = paper.folder(what.data)
         try:
-            names, part = paper.found(what.data, data_root)
+            names, part = (_found_once if is_real(what.data) else _found)(what.paper, what.data, data_root)
             clips = set(names)
         except ValueError:
             part = f"no {what.data}"
