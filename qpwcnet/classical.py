@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from common.media.classical_flow import dis_flow, farneback_flow
+from common.media.classical_flow import FLOWS
 from common.media.image import to_uint8
 
 
@@ -22,4 +22,4 @@ class Classical(NamedTuple):
         return torch.from_numpy(self.flow(*frames)).permute(2, 0, 1)[None]
 
 
-CLASSICAL = {"dis": Classical(dis_flow), "farneback": Classical(farneback_flow)}
+CLASSICAL = {name: Classical(flow) for name, flow in FLOWS.items()}

@@ -32,7 +32,7 @@ from common.media.model_on_clips import BetweenFrames, Rate, rate_of
 from common.media.scene_cuts import is_cut
 from common.media.segments import Job, is_stopped
 from common.media.video_reader import FolderReader, VideoReader
-from common.ops.autocast import autocast
+from common.ops.autocast import autocast, choose
 from common.ops.tile import tiled
 from common.training.distributed import choose_device
 from qpwcnet.checkpoints import load
@@ -64,9 +64,8 @@ class Painter:
     def grow(self, flow: np.ndarray) -> None:
         """Let the motion of a flow, HxWx2 in pixels, count for the scale."""
         length = np.hypot(flow[..., 0], flow[..., 1])
-        if 100 * np.count_nonzero(length > self.longest) >= (100 - PERCENTILE) * (
-            length.size - 1
-        ):  # else it is shorter
+        longer = np.count_nonzero(length > self.longest)
+        if 100 * longer >= (100 - PERCENTILE) * (length.size - 1):  # else the percentile is shorter, and takes long
             self.longest = max(self.longest, float(np.percentile(length, PERCENTILE)))
 
     def draw(self, flow: np.ndarray) -> np.ndarray:
@@ -262,7 +261,7 @@ class FlowEstimator:
             job = Job(options, reader, self.network, reader.names)
             number = own_video.write(pictures(), reader, options, rate=rate, total=total, names=reader.names, job=job)
         else:
-            hidden = True if own_video.is_quiet(options) else None
+            hidden = own_video.hides_bar(options)
             number = sum(1 for _ in tqdm(flows(), total=total, unit="flow", disable=hidden, file=sys.stderr))
         if files:
             own_video.tell(options, f"{number} flows -> {options.flo}")
@@ -276,7 +275,7 @@ class FlowEstimator:
 
     def _check(self, flow: np.ndarray, what: str) -> None:
         if not np.isfinite(flow).all():
-            remedy = f"without --amp {self.amp}" if self.amp != "off" else "with other weights"
+            remedy = "with --amp off" if choose(self.device, self.amp) != "off" else "with other weights"
             raise ValueError(f"{what} is not finite: try it {remedy}")
 
 

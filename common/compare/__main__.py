@@ -14,7 +14,9 @@ import numpy as np
 
 from common import atomic, cli
 from common.compare import page
-from common.compare.judge import FLOWS, METRICS, Comparison, compare, moments, worst
+from common.compare.judge import METRICS, Comparison, compare, moments, worst
+from common.media.classical_flow import FLOWS
+from common.media.side_by_side import one_picture
 from common.media.video_reader import open_clip
 from common.media.video_writer import open_writer
 
@@ -36,15 +38,6 @@ def parse(argv: list[str]):
     return parser.parse_args(argv)
 
 
-def split_screen(frames: list[np.ndarray]) -> np.ndarray:
-    """The left half of the one frame before the last, the right half of the last, a white line between."""
-    left, right = frames[-2:]
-    picture, middle = right.copy(), right.shape[1] // 2
-    picture[:, :middle] = left[:, :middle]
-    picture[:, middle - 1 : middle + 1] = 255
-    return picture
-
-
 def main(argv: list[str]) -> None:
     """Compare, tell and write."""
     options = parse(argv)
@@ -57,7 +50,7 @@ def main(argv: list[str]) -> None:
             reader = open_clip(options.first)
             writer = open_writer(options.split, frame_rate=reader.frame_rate, like=reader, overwrite=options.overwrite)
             stack.enter_context(writer)
-        show = (lambda frames: writer.write(split_screen(frames))) if writer else (lambda frames: None)
+        show = (lambda frames: writer.write(one_picture(*frames[-2:], "split"))) if writer else (lambda frames: None)
         found = compare(options.first, options.second, options.truth, flow=options.flow, show=show)
     print_table(found)
     if options.output:

@@ -13,7 +13,7 @@ import numpy as np
 
 from common.compare import temporal
 from common.compare.temporal import PROTOCOLS, Flow
-from common.media.classical_flow import dis_flow, farneback_flow
+from common.media.classical_flow import FLOWS
 from common.media.video_reader import open_clip
 from common.scoring.protocols import Protocol
 from common.scoring.score_frames import score
@@ -22,7 +22,6 @@ SPATIAL = Protocol(
     "frames_rgb", "PSNR and SSIM (Wang et al. 2004) of 8-bit RGB frames, mean over the frames", "rgb", "uint8", 1, 0, 0,
     "none", "wang", 255.0, "frames",
 )  # fmt: skip
-FLOWS: dict[str, Flow] = {"dis": dis_flow, "farneback": farneback_flow}
 FLICKER = "flicker"  # mean absolute difference, in levels, of the change of mean luma and the reference's
 METRICS = (*SPATIAL.metrics, *(protocol.name for protocol in PROTOCOLS), FLICKER)
 HIGHER = SPATIAL.metrics  # is better; of all others lower
@@ -104,12 +103,12 @@ def _along_time(before: list[np.ndarray] | None, frames: list[np.ndarray], flow:
     change = temporal.brightness(frames[0]) - temporal.brightness(before[0])
     for old, new in zip(before[1:], frames[1:], strict=True):
         own = forward if np.array_equal(old, before[0]) and np.array_equal(new, frames[0]) else flow(old, new)
-        values = {}
+        values, moved = {}, temporal.warped(new, forward)
         for protocol in PROTOCOLS:
             if protocol.kind == "tof":
                 values[protocol.name] = temporal.flow_difference(own, forward, protocol.norm)
             else:
-                values[protocol.name] = temporal.warping_error(old, new, forward, seen, protocol)
+                values[protocol.name] = temporal.warping_error(old, *moved, seen, protocol)
         values[FLICKER] = abs(temporal.brightness(new) - temporal.brightness(old) - change)
         yield values
 
@@ -152,6 +151,6 @@ def _mean(values: list[float]) -> float:
     return sum(known) / len(known) if known else math.nan
 
 
-def worst(comparison: Comparison, clip: int, count: int = 10) -> list[Row]:
+def worst(comparison: Comparison, clip: int, count: int) -> list[Row]:
     """The frames of a clip with the lowest PSNR, the worst first."""
     return sorted(comparison.rows, key=lambda row: row.values[clip]["PSNR"])[:count]

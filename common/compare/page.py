@@ -1,16 +1,15 @@
 """A comparison as one static page: means, a curve of PSNR over time, the worst frames side by side."""
 
-import base64
 import html
 import math
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from common import atomic
 from common.compare.judge import HIGHER, METRICS, Comparison, Row
 from common.compare.temporal import PROTOCOLS
+from common.tables.report_figures import fitted, uri
 from common.tables.report_style import CSS
 
 WIDTH, HEIGHT = 960, 240  # of the curve
@@ -41,7 +40,7 @@ def write(path: Path, comparison: Comparison, pictures: list[tuple[int, Row, np.
     figures = []
     for k, row, image in pictures:
         told = f"{comparison.names[k]}, {row.time:.3f} s, frame {row.number}: PSNR {number(row.values[k]['PSNR'])}"
-        picture = f"<img src='data:image/jpeg;base64,{_jpeg(image)}' alt=''>"
+        picture = f"<img src='{uri(fitted(image, PICTURE))}' alt=''>"
         figures.append(f"<figure>{picture}<figcaption>{html.escape(told)}</figcaption></figure>")
     sources = "".join(f"<li>{p.name}: {html.escape(p.source)}</li>" for p in PROTOCOLS)
     title = " and ".join(map(html.escape, comparison.names))
@@ -74,18 +73,10 @@ def _curve(comparison: Comparison) -> str:
     lines = [
         f"<polyline fill='none' stroke='{colour}' stroke-width='1.5' points='{' '.join(place(*p) for p in line)}'/>"
         f"<text x='10' y='{14 + 16 * k}' fill='{colour}' font-size='13'>{html.escape(name)}</text>"
-        for k, (line, colour, name) in enumerate(zip(values, COLOURS, comparison.names, strict=False))
+        for k, (line, colour, name) in enumerate(zip(values, COLOURS[: len(values)], comparison.names, strict=True))
     ]
     lines += [
         f"<text x='{WIDTH - 10}' y='{y}' text-anchor='end' font-size='12' fill='currentColor'>{value:.2f} dB</text>"
         for y, value in ((14, high), (HEIGHT - 4, low))
     ]
     return f"<svg viewBox='0 0 {WIDTH} {HEIGHT}' width='100%'>{''.join(lines)}</svg>"
-
-
-def _jpeg(image: np.ndarray) -> str:
-    if image.shape[1] > PICTURE:
-        size = PICTURE, max(1, round(image.shape[0] * PICTURE / image.shape[1]))
-        image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-    _, data = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 90])
-    return base64.b64encode(data.tobytes()).decode()

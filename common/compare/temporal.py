@@ -82,9 +82,12 @@ def seen_in_both(forward: np.ndarray, backward: np.ndarray) -> np.ndarray:
     return inside & agree & (gradient <= 0.01 * square + 0.002)
 
 
-def warping_error(first: np.ndarray, second: np.ndarray, flow: np.ndarray, seen: np.ndarray, protocol) -> float:
-    """Difference of `first` and of `second` moved onto it by `flow`, over the pixels `seen`; 0 where there are none."""
-    moved, inside = warped(second, flow)
+def warping_error(
+    first: np.ndarray, moved: np.ndarray, inside: np.ndarray, seen: np.ndarray, protocol: TemporalProtocol
+) -> float:
+    """Difference of `first` and of what `warped` moved onto it, over the pixels `seen`, or `inside` where the protocol
+    has no mask; 0 where there are none.
+    """
     difference = (moved.astype(np.float64) - first) * (protocol.peak / 255)
     values = np.abs(difference) if protocol.norm == "l1" else difference**2
     values = values[seen if protocol.masked else inside]

@@ -30,6 +30,9 @@ def farneback_flow(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     return cv2.calcOpticalFlowFarneback(_grey(first), _grey(second), None, **settings, flags=0)
 
 
+FLOWS = {"dis": dis_flow, "farneback": farneback_flow}
+
+
 def interpolate(
     first: np.ndarray, second: np.ndarray, t: float, preset: int = cv2.DISOPTICAL_FLOW_PRESET_MEDIUM
 ) -> np.ndarray:

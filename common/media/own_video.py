@@ -13,10 +13,10 @@ import torch
 from tqdm import tqdm
 
 from common.cli import UsageError
-from common.media.compare import beside
 from common.media.containers import CONTAINERS
 from common.media.image import IMAGE_SUFFIXES
 from common.media.segments import Job, is_stopped
+from common.media.side_by_side import beside
 from common.media.video_reader import FolderReader, VideoReader, open_clip
 from common.media.video_writer import open_writer
 
@@ -71,6 +71,11 @@ def _result_name(path: str) -> str:
 def is_quiet(options) -> bool:
     """Whether a program called, which is told nothing and keeps its signals, and not a command line."""
     return getattr(options, "quiet", False)
+
+
+def hides_bar(options) -> bool | None:
+    """Whether there is no progress bar; None: unless stderr is a terminal."""
+    return True if is_quiet(options) else None
 
 
 def tell(options, line: str, file=None) -> None:
@@ -169,8 +174,7 @@ def write(
     )
     if way := getattr(options, "compare", None):
         results = beside(results, reader.timed() if originals is None else originals, way)
-    hidden = True if is_quiet(options) else None  # None: unless stderr is a terminal
-    with writer, tqdm(total=total, unit="frame", disable=hidden, file=sys.stderr) as bar:
+    with writer, tqdm(total=total, unit="frame", disable=hides_bar(options), file=sys.stderr) as bar:
         for image, time in results:
             writer.write(image, time)
             bar.update()

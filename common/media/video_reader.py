@@ -225,10 +225,8 @@ class VideoReader(_Reader):
                 last = self._next(last, told)
                 seconds.append(last)
         time = None
-        for second in sorted(seconds):
-            if second >= self.start and not self._is_over(
-                second
-            ):  # what comes first cannot be decoded, or is not asked
+        for second in sorted(seconds):  # what comes before the start cannot be decoded, or is not asked for
+            if second >= self.start and not self._is_over(second):
                 time = self._time(second, time)
                 yield time
 

@@ -66,7 +66,7 @@ def wheel() -> str:
     y, x = np.mgrid[-60:61, -60:61] / 60
     image = flow_to_image(np.stack((x, y), -1), scale=1)
     return (
-        f'<figure class="wheel"><img src="{_uri(image)}" width="121" height="121" alt="wheel of flow colours">'
+        f'<figure class="wheel"><img src="{uri(image)}" width="121" height="121" alt="wheel of flow colours">'
         "<figcaption>Colours of flow: seen from the centre of the wheel, the hue tells where a pixel moves, the "
         "saturation how far; white stands still.</figcaption></figure>"
     )
@@ -77,10 +77,15 @@ def _load(path: str, width: int) -> np.ndarray | None:
         image = read_image(path) if width else None
     except ValueError:
         return None
-    if image is not None and image.shape[1] > width:
-        height = max(1, round(image.shape[0] * width / image.shape[1]))
-        image = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
-    return image
+    return image if image is None else fitted(image, width)
+
+
+def fitted(image: np.ndarray, width: int) -> np.ndarray:
+    """A picture, reduced by area averaging if it is wider than `width`."""
+    if image.shape[1] <= width:
+        return image
+    height = max(1, round(image.shape[0] * width / image.shape[1]))
+    return cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
 
 
 def _shown(image: np.ndarray) -> int:
@@ -92,10 +97,11 @@ def _shown(image: np.ndarray) -> int:
 def _img(image: np.ndarray, label: str, title: str, wide: int) -> str:
     sharp = ' class="sharp"' if image.shape[1] < wide * 2 // 3 else ""  # smoothing would hide what its pixels are
     height = round(wide * image.shape[0] / image.shape[1])
-    return f'<img{sharp} src="{_uri(image)}" width="{wide}" height="{height}" alt="{escape(f"{title}: {label}")}">'
+    return f'<img{sharp} src="{uri(image)}" width="{wide}" height="{height}" alt="{escape(f"{title}: {label}")}">'
 
 
-def _uri(image: np.ndarray) -> str:
+def uri(image: np.ndarray) -> str:
+    """A picture, HxWx3 uint8, as an address that holds it: PNG if it is small, else JPEG."""
     small = image.shape[0] * image.shape[1] <= LOSSLESS
     suffix, kind, flags = (".png", "png", []) if small else (".jpg", "jpeg", [cv2.IMWRITE_JPEG_QUALITY, 88])
     data = cv2.imencode(suffix, cv2.cvtColor(image, cv2.COLOR_RGB2BGR), flags)[1]

@@ -1,6 +1,8 @@
 """A web server in a thread, whose answers a test writes down one after the other."""
 
+import io
 import threading
+import zipfile
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -18,6 +20,15 @@ class Web:
     def url(self, path: str, *answers) -> str:
         self.answers[path] = list(answers) or [reply(b"not here", 404)]
         return f"{self.address}{path}"
+
+
+def zipped(**members):
+    """The bytes of a zip: path -> content."""
+    data = io.BytesIO()
+    with zipfile.ZipFile(data, "w") as opened:
+        for name, content in members.items():
+            opened.writestr(name, content)
+    return data.getvalue()
 
 
 def reply(data=b"", status=200, length=None, close_after=None, **headers):

@@ -17,7 +17,7 @@ from common.media.image import list_frames, read_image, to_uint8
 from common.media.video_reader import open_clip
 from common.media.video_writer import open_writer
 from qpwcnet import run
-from qpwcnet.infer import Painter, run_network
+from qpwcnet.infer import FlowEstimator, Painter, run_network
 from qpwcnet.model import Flower, Interpolator
 from tests.helpers.clips import (
     NTSC,
@@ -372,3 +372,12 @@ def test_a_real_video(tmp_path, command, real_data):
     assert command("in.mp4", "--output", "out.mkv", "--arrows") == 0
     again = open_clip(tmp_path / "out.mkv")
     assert (again.size, again.frame_rate, len(list(again))) == ((90, 160), clip.frame_rate, 2)
+
+
+@pytest.mark.parametrize(("amp", "remedy"), [("off", "with other weights"), ("fp16", "with --amp off")])
+def test_a_flow_that_is_not_finite_is_told_with_a_remedy(amp, remedy):
+    network = torch.nn.Module()
+    network.estimate = lambda prv, nxt: torch.full_like(prv[:, :2], float("nan"))
+    frame = np.zeros((32, 32, 3), np.uint8)
+    with pytest.raises(ValueError, match=f"the flow is not finite: try it {remedy}"):
+        FlowEstimator(network, amp=amp)(frame, frame)

@@ -1,10 +1,8 @@
 """Published files to their place: from their addresses, a mirror of the user's, a folder; two processes at once."""
 
 import hashlib
-import io
 import subprocess
 import sys
-import zipfile
 from pathlib import Path
 
 import pytest
@@ -12,7 +10,7 @@ import pytest
 from common.checkpoints import download, fetching
 from common.checkpoints.published import Entry
 from common.papers import ROOT
-from tests.helpers.web import reply
+from tests.helpers.web import reply, zipped
 
 DATA = b"\x80" + bytes(range(1, 200)) * 9
 SHA = hashlib.sha256(DATA).hexdigest()
@@ -31,14 +29,6 @@ def entry(file="w.pth", urls=(), **more):
     known = {"paper": "tdan", "place": "ckpt/", "name": "some weights", "config": "", "sha256": SHA, "bytes": None}
     known |= {"licence": "BSD-1", "source": "https://source.invalid", "urls": list(urls)}
     return Entry(file=file, **known | more)
-
-
-def zipped(**members):
-    data = io.BytesIO()
-    with zipfile.ZipFile(data, "w") as opened:
-        for name, content in members.items():
-            opened.writestr(name, content)
-    return data.getvalue()
 
 
 def here():

@@ -2,10 +2,8 @@
 
 import hashlib
 import importlib
-import io
 import json
 import re
-import zipfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,7 +16,7 @@ from common.checkpoints.published import PAPERS, Entry, entries
 from ifrnet.model import IFRNet
 from tdan.model import TDAN
 from tests.helpers.runs import call
-from tests.helpers.web import ranged, reply
+from tests.helpers.web import ranged, reply, zipped
 from toflow.model import FORMS, TOFlow
 
 DATA = b"\x80" + bytes(range(1, 200)) * 9
@@ -221,14 +219,6 @@ def test_usage(capsys, listed, argv, message):
 
 
 # Zips
-
-
-def zipped(**members):
-    data = io.BytesIO()
-    with zipfile.ZipFile(data, "w") as opened:
-        for name, content in members.items():
-            opened.writestr(name, content)
-    return data.getvalue()
 
 
 def test_a_zip_fills_all_that_it_holds(capsys, listed, web):

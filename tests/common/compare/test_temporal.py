@@ -32,9 +32,9 @@ def test_warping_error_of_a_known_motion(seed):
     flow, seen = smooth_flow(seed), rng.random((HEIGHT, WIDTH)) < 0.5
     moved, inside = independently_warped(second, flow)
     masked = ((moved - first)[seen & inside] / 255) ** 2
-    found = temporal.warping_error(first, second, flow, seen & inside, WARP_MASKED)
+    found = temporal.warping_error(first, *temporal.warped(second, flow), seen & inside, WARP_MASKED)
     assert found == pytest.approx(masked.mean(), abs=1e-4)
-    whole = temporal.warping_error(first, second, flow, seen, WARP_WHOLE)
+    whole = temporal.warping_error(first, *temporal.warped(second, flow), seen, WARP_WHOLE)
     assert whole == pytest.approx(np.abs(moved - first)[inside].mean(), abs=1e-3)
 
 
@@ -44,8 +44,8 @@ def test_a_moved_picture_has_no_warping_error():
     first, second = wide[:, 3:], wide[:, :-3]
     flow = np.tile(np.float32([3, 0]), (HEIGHT, WIDTH, 1))
     everywhere = np.ones((HEIGHT, WIDTH), bool)
-    assert temporal.warping_error(first, second, flow, everywhere, WARP_WHOLE) == 0
-    assert temporal.warping_error(first, first, flow, everywhere, WARP_WHOLE) > 50
+    assert temporal.warping_error(first, *temporal.warped(second, flow), everywhere, WARP_WHOLE) == 0
+    assert temporal.warping_error(first, *temporal.warped(first, flow), everywhere, WARP_WHOLE) > 50
 
 
 def test_two_definitions_of_the_difference_of_flows_give_their_two_numbers():

@@ -5,7 +5,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from common.media.compare import beside
+from common.media.side_by_side import beside
 
 
 def flat(level, height=4, width=8):

@@ -1,4 +1,4 @@
-"""The result beside what it was made of, in one picture, for looking: --compare."""
+"""Two pictures in one, for looking: a result beside what it was made of (--compare), or two clips."""
 
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
@@ -29,10 +29,11 @@ def beside(
             shown, following = following[0], next(originals, None)
             if time is None:
                 break
-        yield (None if image is None else _picture(shown, image, way)), time
+        yield (None if image is None else one_picture(shown, image, way)), time
 
 
-def _picture(original: np.ndarray, image: np.ndarray, way: str) -> np.ndarray:
+def one_picture(original: np.ndarray, image: np.ndarray, way: str) -> np.ndarray:
+    """A picture of two, HxWx3 uint8; `original` is enlarged where it is smaller; `way` as for `beside`."""
     height, width = image.shape[:2]
     if original.shape != image.shape:
         original = cv2.resize(original, (width, height), interpolation=cv2.INTER_CUBIC)
