@@ -16,16 +16,26 @@ CODE = """if True:
     cli.add_video_arguments(options)
     options = options.parse_args(["--input", source, "--output", output])
     options.input, options.resume, chance = source, None, random.Random(seed)
+    if os.path.splitext(output)[1]:
+        options.crf = 0  # without loss: else x264 does not always make the same of the same frames
     {extra}
+    def made_one():
+        os.write(tell, b".")
     for attempt in range(60):
+        told, tell = os.pipe()
         child = os.fork()
         if child == 0:
             make(options)
             os._exit(0)
+        os.close(tell)
         if attempt < kills:
-            time.sleep(chance.uniform(0.05, 1.6))
+            count = chance.randrange(5, 120)
+            while count and (made := os.read(told, count)):
+                count -= len(made)
+            time.sleep(chance.uniform(0, 0.1))
             os.kill(child, signal.SIGKILL)
         status = os.waitpid(child, 0)[1]
+        os.close(told)
         if status == 0:
             break
         if status != signal.SIGKILL:
@@ -39,10 +49,11 @@ def convert(prelude: str, source, output, *, kills: int = 0, seed: int = 0, extr
     """Make `output` of `source`; returns how often it was killed.
 
     Args:
-        prelude: Python, one line or with four spaces before each: defines `make(options)`.
+        prelude: Python, one line or with four spaces before each: defines `make(options)`, which calls `made_one()` for
+            every frame that it computes.
         source: --input.
         output: --output.
-        kills: how many processes are killed at most, at random moments.
+        kills: how many processes are killed at most, each a moment after it has computed 5 to 119 frames.
         seed: of these.
         extra: Python, after `options` are made.
     """
