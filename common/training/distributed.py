@@ -1,5 +1,7 @@
 """Several processes, started by torchrun or torch.distributed.launch: gloo on CPU, nccl on CUDA."""
 
+import atexit
+import gc
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,9 +12,19 @@ import torch.distributed as dist
 
 from common.cli import UsageError
 
-# Groups, until the process ends. Where DistributedDataParallel outlives its group, it would be the one that takes it
+# Groups, until the program ends. Where DistributedDataParallel outlives its group, it would be the one that takes it
 # down, and wait, holding Python's lock, for a thread of gloo that waits for that lock.
 _KEPT: list[dist.ProcessGroup] = []
+
+
+@atexit.register
+def _let_go() -> None:
+    """Take the groups down while Python still runs, without its lock.
+
+    A thread of gloo that asks for the lock later, to drop what it last sent, would abort the process.
+    """
+    gc.collect()  # what may still hold a group
+    _KEPT.clear()
 
 
 @dataclass(frozen=True)

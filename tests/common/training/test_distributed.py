@@ -1,6 +1,10 @@
 """One process or several: what they tell each other, which device each takes, what a launcher must say."""
 
 import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -8,7 +12,7 @@ import torch
 
 from common.cli import UsageError
 from common.training.distributed import Processes, choose_device, is_lost, joined
-from tests.helpers.runs import launch
+from tests.helpers.runs import ROOT, launch
 
 ONE = Processes(0, 1, torch.device("cpu"))
 
@@ -27,6 +31,24 @@ with joined(SimpleNamespace(dist=True, device="cpu")) as me:
     me.wait()
 with open(f"{sys.argv[1]}/{me.rank}.json", "w") as file:
     json.dump(found, file)
+"""
+
+
+END = """
+import atexit, json, sys
+from pathlib import Path
+sys.path.insert(0, ".")
+
+def tell(moment):
+    names = [(task / "comm").read_text().strip() for task in Path("/proc/self/task").iterdir()]
+    Path(sys.argv[1], f"{moment}.json").write_text(json.dumps(names))
+
+atexit.register(tell, "end")  # the first that is registered is the last that is run
+from types import SimpleNamespace
+from common.training.distributed import joined
+with joined(SimpleNamespace(dist=True, device="cpu")) as me:
+    me.wait()
+    tell("inside")
 """
 
 
@@ -57,6 +79,19 @@ def test_two_processes_tell_each_other(tmp_path):
         "gather": [{"rank": 0}, {"rank": 1}],
         "broadcast": "from 0",
     }
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="threads are listed on Linux only")
+def test_no_thread_of_the_group_outlives_python(tmp_path):
+    script = tmp_path / "end.py"
+    script.write_text(END)
+    one = {"RANK": "0", "WORLD_SIZE": "1", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29603"}
+    words = [sys.executable, str(script), str(tmp_path)]
+    done = subprocess.run(words, env=os.environ | one, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    inside, end = (json.loads((tmp_path / f"{name}.json").read_text()) for name in ("inside", "end"))
+    assert any("gloo" in name for name in inside)
+    assert not any("gloo" in name for name in end)
 
 
 def test_devices_by_name():
