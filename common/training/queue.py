@@ -72,20 +72,24 @@ NETWORKS = (
 
 
 class Hours:
-    """Seconds that each network was trained, in a file that survives."""
+    """Seconds that each network was trained, in a file that survives, and that other queues may write, too."""
 
     def __init__(self, path: Path):
         self.path = path
-        self.seconds = json.loads(path.read_text()) if path.is_file() else {}
+
+    def read(self) -> dict[str, float]:
+        """Seconds by preset."""
+        return json.loads(self.path.read_text()) if self.path.is_file() else {}
 
     def add(self, preset: str, seconds: float) -> None:
         """Count seconds, and write them."""
-        self.seconds[preset] = round(self.seconds.get(preset, 0) + seconds, 1)
-        atomic.write_text(self.path, json.dumps(self.seconds, indent=1) + "\n")
+        before = self.read()
+        after = before | {preset: round(before.get(preset, 0) + seconds, 1)}
+        atomic.write_text(self.path, json.dumps(after, indent=1) + "\n")
 
     def of(self, preset: str) -> float:
         """Hours that a network has had."""
-        return self.seconds.get(preset, 0) / 3600
+        return self.read().get(preset, 0) / 3600
 
 
 def runs(network: Network, log_root: Path) -> list[int]:
