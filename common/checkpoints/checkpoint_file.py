@@ -17,7 +17,9 @@ from common.file_cache import FILES
 
 SAFETENSORS = ".safetensors"
 # Keys under which files keep the state dict, or a dictionary with it, beside other things; an average wins.
-WRAPPERS = ("params_ema", "ema", "state_dict", "model_state_dict", "net_state_dict", "params", "net", "model")
+WRAPPERS = (
+    "params_ema", "ema", "state_dict", "model_state_dict", "net_state_dict", "params", "net", "model", "weights",
+)  # fmt: skip
 PREFIXES = ("module.", "_orig_mod.", "generator.", "model.", "net.")  # before all names, also one behind the other
 IGNORED = ("data_preprocessor.", "step_counter", "pixel_loss.", "lq_pixel_loss.")  # of MMagic's files, without weights
 
