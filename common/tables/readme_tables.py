@@ -1,4 +1,4 @@
-"""The READMEs' tables from the csv files: all rows on the papers' pages, a short one and the map on the main page."""
+"""The READMEs' tables from the csv files: all on the papers' pages, short ones on the main page and the box's."""
 
 from collections import Counter
 from pathlib import Path
@@ -6,6 +6,7 @@ from pathlib import Path
 from common import papers
 from common.atomic import write_text
 from common.tables import results_csv
+from common.tables.box_table import box_table
 from common.tables.layout import layout
 from common.tables.measurement import is_real
 from common.tables.results_csv import BOX, INT8, TRAINED
@@ -59,12 +60,13 @@ def between(text: str, name: str, table: str) -> str:
 
 
 def pages() -> dict[Path, str]:
-    """The texts that show tables, as they should be: the main README and each paper's page.
+    """The texts that show tables, as they should be: the main README, each paper's page, and that of the box.
 
     Raises:
         ValueError: a page without the markers between which its table stands.
     """
     parts = {papers.ROOT / "README.md": {"tables": summary(), "layout": layout()}}
+    parts[papers.ROOT / "results/README.md"] = {"box": box_table()}
     for paper in papers.PAPERS:
         page = papers.ROOT / paper / "README.md"
         parts[page] = {f"table:{paper}": results_csv.markdown(results_csv.read(paper))}

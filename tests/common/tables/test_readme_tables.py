@@ -17,6 +17,8 @@ def pages(monkeypatch, tmp_path):
     """A main page and the pages of two papers."""
     parts = "<!-- tables -->\nold\n<!-- /tables -->\n<!-- layout --><!-- /layout -->"
     (tmp_path / "README.md").write_text(f"before\n{parts}\nafter\n")
+    (tmp_path / "results").mkdir()
+    (tmp_path / "results/README.md").write_text("<!-- box --><!-- /box -->")
     for paper in ("one", "two"):
         (tmp_path / paper).mkdir()
         (tmp_path / paper / "README.md").write_text(
@@ -35,7 +37,8 @@ def pages(monkeypatch, tmp_path):
 
 def test_a_stale_page_is_told_and_written_anew(pages, capsys):
     assert cli.run(main, ["check"]) == 1
-    assert "README.md, one/README.md, two/README.md: out of date; run make tables" in capsys.readouterr().err
+    stale = "README.md, results/README.md, one/README.md, two/README.md"
+    assert f"{stale}: out of date; run make tables" in capsys.readouterr().err
     assert cli.run(main, ["write"]) == 0
     assert cli.run(main, ["check"]) == 0
     text = (pages / "two/README.md").read_text()
