@@ -92,9 +92,9 @@ TINY = {
 # Ours, in the box: sized for a laptop, trained on real clips and on photographs that move.
 FREE = {
     "network": "IFRNet_free", "init": "kaiming", "data": "drawn,free:0.3", "valid_data": "real", "total_batch": 8,
-    "crop": 96, "max_steps": 16_000, "believe_labels": 12_000, "learning_rate": 5e-4, "learning_rate_end": 1e-5, "warmup": 100,
-    "ema": 0.999, "amp": "auto", "valid_every_epoch": 20, "valid_samples": 24, "write_log_every_step": 20,
-    "save_every_step": 200, "augment_large": 0.0, "max_motion": 12.0, "max_distance": 6, "thread_num": 0,
+    "crop": 96, "max_motion": 12.0, "max_distance": 6, "augment_large": 0.0, "thread_num": 0, "believe_labels": 12_000,
+    "max_steps": 16_000, "learning_rate": 5e-4, "learning_rate_end": 1e-5, "warmup": 100, "ema": 0.999, "amp": "auto",
+    "valid_every_epoch": 20, "valid_samples": 24, "write_log_every_step": 20, "save_every_step": 200,
 }  # fmt: skip
 PRESETS = {
     "IFRNet_Vimeo90K": Config(),
