@@ -67,7 +67,7 @@ class Enlarger(FrameByFrame):
     def check_clip(self, reader: VideoReader | FolderReader, options) -> None:
         """Refuse a clip too short for the padding asked for, and tell if it is too short for the default."""
         super().check_clip(reader, options)
-        length = sum(1 for _ in islice(reader, WINDOW))  # that of a longer clip does not matter
+        length = reader.at_least(WINDOW)  # that of a longer clip does not matter
         try:
             padding = choose_padding(length, self.padding)
         except ValueError as error:

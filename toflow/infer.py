@@ -6,7 +6,6 @@ every frame, from the seven around it; super-resolution enlarges the frames four
 
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
-from itertools import islice
 from typing import Any
 
 import torch
@@ -124,7 +123,7 @@ class Restorer(FrameByFrame):
         """Refuse a clip too short for the padding."""
         super().check_clip(reader, options)
         try:
-            neighbour_indices(0, WINDOW, sum(1 for _ in islice(reader, WINDOW)), padding=self.padding)
+            neighbour_indices(0, WINDOW, reader.at_least(WINDOW), padding=self.padding)
         except ValueError as error:
             raise UsageError(f"--padding {self.padding} for {options.input}: {error}") from error
 

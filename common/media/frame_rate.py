@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import islice, pairwise, repeat
+from itertools import pairwise, repeat
 
 import numpy as np
 import torch
@@ -230,7 +230,7 @@ def open_retimed(options) -> tuple[VideoReader | FolderReader, Timing]:
     """
     reader = own_video.open_input(options)
     timing = asked_timing(reader, options)
-    if len(list(islice(reader, 2))) < 2:
+    if reader.at_least(2) < 2:
         raise ValueError(f"{options.input} holds one frame: expected at least two, to put frames between")
     return reader, timing
 

@@ -13,6 +13,7 @@ import torch
 from tqdm import tqdm
 
 from common.cli import UsageError
+from common.media import pipe
 from common.media.containers import CONTAINERS
 from common.media.image import IMAGE_SUFFIXES
 from common.media.segments import Job, is_stopped
@@ -96,7 +97,10 @@ def open_input(options) -> VideoReader | FolderReader:
     if not is_quiet(options):
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         torch.backends.cudnn.benchmark = True
-    reader = open_clip(options.input, options.start, options.end)
+    if options.input == pipe.PIPE:
+        reader = pipe.open_stdin(options.start, options.end)
+    else:
+        reader = open_clip(options.input, options.start, options.end)
     if hasattr(options, "from_the_box"):  # see common/checkpoints/choose_weights.py
         tell(options, options.from_the_box, sys.stderr)
     return reader
@@ -158,20 +162,7 @@ def write(
     Raises:
         ValueError: the input is cut off, and --output was there: it stays, and the part lies beside it.
     """
-    job = job or Job(options, reader, names=names)
-    writer = open_writer(
-        options.output,
-        frame_rate=rate,
-        like=reader,
-        audio_from=options.input if reader.frame_rate and sound else None,
-        names=names,
-        codec=options.codec,
-        crf=options.crf,
-        preset=options.preset,
-        pix_fmt=options.pix_fmt,
-        overwrite=options.overwrite,
-        segments=job,
-    )
+    writer = _open_output(reader, options, rate, names, sound, job)
     if way := getattr(options, "compare", None):
         results = beside(results, reader.timed() if originals is None else originals, way)
     with writer, tqdm(total=total, unit="frame", disable=hides_bar(options), file=sys.stderr) as bar:
@@ -181,3 +172,21 @@ def write(
         if reader.is_cut_off and Path(options.output).is_file():  # a whole result is not given up for a part
             raise ValueError(f"{options.input}: {reader.damage}")
     return writer.count
+
+
+def _open_output(reader, options, rate, names, sound, job):
+    if options.output == pipe.PIPE:
+        return pipe.open_stdout(rate, reader, options)
+    return open_writer(
+        options.output,
+        frame_rate=rate,
+        like=reader,
+        audio_from=options.input if reader.frame_rate and sound and options.input != pipe.PIPE else None,
+        names=names,
+        codec=options.codec,
+        crf=options.crf,
+        preset=options.preset,
+        pix_fmt=options.pix_fmt,
+        overwrite=options.overwrite,
+        segments=job or Job(options, reader, names=names),
+    )

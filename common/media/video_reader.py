@@ -104,6 +104,10 @@ class _Reader:
     def __iter__(self) -> Iterator[np.ndarray]:
         return (image for image, _ in self.timed())
 
+    def at_least(self, count: int) -> int:
+        """How many frames there are, counted up to `count`."""
+        return sum(1 for _ in islice(self, count))
+
     def timed(self) -> Iterator[tuple[np.ndarray, Fraction | None]]:
         """The frames, HxWx3 uint8 RGB, each with its time in seconds."""
         return ahead(self._read())
@@ -251,6 +255,14 @@ class VideoReader(_Reader):
             if self.start is None or seconds >= self.start:
                 yield frame, seconds
 
+    def _image(self, frame, count: int, converter: VideoReformatter) -> np.ndarray:
+        """A frame, the `count`-th, as it is given."""
+        matrix = frame.colorspace if frame.colorspace in MATRICES else self.matrix
+        rgb = converter.reformat(frame, format="rgb24", src_colorspace=matrix, interpolation=FILTER)
+        image = np.ascontiguousarray(_upright(rgb.to_ndarray(), frame))
+        check_size(f"frame {count} of {self.path}", image.shape, self.size)
+        return image
+
     def _read(self):
         converter = VideoReformatter()
         count, time = 0, None
@@ -267,10 +279,7 @@ class VideoReader(_Reader):
                 if frame.is_corrupt and not self.damage:  # no error: recordings of broadcasts begin so
                     self.damage = f"frame {count} is damaged, the decoder guessed part of it"
                     self._say(self.damage)
-                matrix = frame.colorspace if frame.colorspace in MATRICES else self.matrix
-                rgb = converter.reformat(frame, format="rgb24", src_colorspace=matrix, interpolation=FILTER)
-                image = np.ascontiguousarray(_upright(rgb.to_ndarray(), frame))
-                check_size(f"frame {count} of {self.path}", image.shape, self.size)
+                image = self._image(frame, count, converter)
                 time = self._time(seconds, time)
                 if pictures.clock.jumped:
                     self._say("its clock jumps; what follows is moved, sound and picture alike")

@@ -38,7 +38,7 @@ log = logging.getLogger(__name__)
 WRITABLE = f"a folder (with a final slash, whatever its name), or a file ending in {' '.join(CONTAINERS)}"
 
 
-class _Writer:
+class Writer:
     """Checks frames and hands them, in order, to worker threads; one, unless they may be encoded side by side."""
 
     def __init__(self, path: Path, segments: Segments, threads: int = 1):
@@ -94,7 +94,7 @@ class _Writer:
         self._finish(complete and not any(job.exception() for job in jobs))
 
 
-class FolderWriter(_Writer):
+class FolderWriter(Writer):
     """PNG files; see `open_writer`."""
 
     def __init__(self, path: Path, names: Sequence[str] | None, segments: Segments):
@@ -117,7 +117,7 @@ class FolderWriter(_Writer):
         self._segments.close(complete)
 
 
-class VideoWriter(_Writer):
+class VideoWriter(Writer):
     """A video file; see `open_writer`."""
 
     def __init__(
