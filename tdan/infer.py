@@ -105,7 +105,7 @@ def infer(options, config: Config) -> int:
         return own_video.each_input(Enlarger(network, padding=options.padding, device=device, **how).run, options)
 
     def resize(options) -> None:
-        reader = own_video.open_input(options)
+        reader = own_video.open_input(options, deep=False)
         own_video.check_rate(options, reader)
         results = ((enlarge(image, config.scale, options.baseline), time) for image, time in reader.timed())
         own_video.write_output(results, reader, options)

@@ -6,7 +6,9 @@ from dataclasses import dataclass, field
 
 import av
 
+from common.media import deep_color
 from common.media.containers import CONTAINERS, Kind
+from common.media.hdr import NAMES, Hdr
 
 os.environ.setdefault("SVT_LOG", "1")  # SVT-AV1 tells its settings at every start; from here on, errors only
 
@@ -15,7 +17,8 @@ os.environ.setdefault("SVT_LOG", "1")  # SVT-AV1 tells its settings at every sta
 class Encoder:
     """One of FFmpeg's: its name, options, rate factor (None: it has none), what it calls a preset, pixel formats.
 
-    `odd` is the pixel format for sizes that `even` cannot hold.
+    `odd` is the pixel format for sizes that `even` cannot hold; both have 10 bits for frames of more than 8, unless
+    `deep` is the format for those.
     """
 
     name: str
@@ -24,6 +27,7 @@ class Encoder:
     crf: int | None = None
     preset: str | None = None
     options: dict[str, str] = field(default_factory=dict)
+    deep: str | None = None
 
 
 # x264's preset: 1.5 times as fast as its default at the same size, for 0.35 dB at crf 16.
@@ -34,7 +38,7 @@ ENCODERS = {
     ),
     "av1": Encoder("libsvtav1", "yuv420p", "yuv420p", 20, "preset", {"preset": "8"}),
     "vp9": Encoder("libvpx-vp9", "yuv420p", "yuv420p", 16, "cpu-used", {"b": "0", "cpu-used": "4", "row-mt": "1"}),
-    "ffv1": Encoder("ffv1", "bgr0", "bgr0"),  # the frames as they are, bit for bit
+    "ffv1": Encoder("ffv1", "bgr0", "bgr0", deep="gbrp16le"),  # the frames as they are, bit for bit
     "prores": Encoder("prores_ks", "yuv422p10le", "yuv444p10le"),
 }
 
@@ -72,17 +76,38 @@ class Encoding:
                 f"presets and pixel formats ({formats})"
             )
 
-    def _works(self, kind: Kind) -> bool:
+    def is_deep(self, kind: Kind) -> bool:
+        """Whether more than 8 bits a channel go into a container."""
+        name = self.codec or kind.codec
+        if name not in ENCODERS or not self._works(kind, deep=True):
+            return False
+        return deep_color.bits(av.VideoFormat(self.pix_fmt or self._usual(kind, 64, 64, True))) > 8
+
+    def tells(self, kind: Kind) -> bool:
+        """Whether the encoder takes what HDR tells of display and light."""
+        return ENCODERS[self.codec or kind.codec].name in NAMES
+
+    def _works(self, kind: Kind, deep: bool = False) -> bool:
         try:
             with av.open(io.BytesIO(), "w", format=kind.format) as trial:
-                self.add_stream(trial, kind, 25, 64, 64)
+                self.add_stream(trial, kind, 25, 64, 64, deep=deep)
                 trial.start_encoding()
         except (ValueError, OverflowError, av.error.FFmpegError):
             return False
         return True
 
-    def add_stream(self, container, kind: Kind, rate, height: int, width: int):
-        """The video stream of an output, ready but for times and colours."""
+    def _usual(self, kind: Kind, height: int, width: int, deep: bool) -> str:
+        """The pixel format that is taken unasked."""
+        encoder = ENCODERS[self.codec or kind.codec]
+        if deep and encoder.deep:
+            return encoder.deep
+        name = encoder.odd if width % 2 or height % 2 else encoder.even
+        return f"{name}10le" if deep and not name.endswith("10le") else name
+
+    def add_stream(
+        self, container, kind: Kind, rate, height: int, width: int, *, deep: bool = False, hdr: Hdr | None = None
+    ):  # fmt: skip
+        """The video stream of an output, ready but for times and colours; `deep`: of more than 8 bits."""
         encoder = ENCODERS[self.codec or kind.codec]
         options = dict(encoder.options)
         if encoder.crf is not None:
@@ -91,7 +116,10 @@ class Encoding:
             options[encoder.preset] = self.preset
         if kind.format == "avi" and encoder.name == "libx264":
             options["bf"] = "0"  # AVI has no field for the time of a frame: no reordered frames there
+        if hdr and encoder.name in NAMES:
+            name = NAMES[encoder.name]
+            options[name] = ":".join(filter(None, (options.get(name), hdr.options(encoder.name))))
         stream = container.add_stream(encoder.name, rate=rate, options=options)
         stream.width, stream.height = width, height
-        stream.pix_fmt = self.pix_fmt or (encoder.odd if width % 2 or height % 2 else encoder.even)
+        stream.pix_fmt = self.pix_fmt or self._usual(kind, height, width, deep)
         return stream

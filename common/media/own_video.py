@@ -15,13 +15,14 @@ from tqdm import tqdm
 from common.cli import UsageError
 from common.media import pipe
 from common.media.containers import CONTAINERS
+from common.media.encoders import Encoding
 from common.media.image import IMAGE_SUFFIXES
 from common.media.segments import Job, is_stopped
 from common.media.side_by_side import beside
 from common.media.video_reader import FolderReader, VideoReader, open_clip
-from common.media.video_writer import open_writer
+from common.media.video_writer import is_folder, open_writer
 
-Timed = tuple[np.ndarray, Fraction | None]  # a frame, HxWx3 uint8, and its time in seconds
+Timed = tuple[np.ndarray, Fraction | None]  # a frame, HxWx3 uint8 or uint16, and its time in seconds
 
 
 def each_input(process: Callable[[argparse.Namespace], object], options) -> int:
@@ -85,8 +86,21 @@ def tell(options, line: str, file=None) -> None:
         print(line, file=file)
 
 
-def open_input(options) -> VideoReader | FolderReader:
+def keeps_depth(options) -> bool:
+    """Whether --output holds more than 8 bits a channel, as it is asked for."""
+    output = options.output
+    if not output or output == pipe.PIPE:
+        return options.pix_fmt not in pipe.FORMATS
+    if is_folder(output) or Path(output).suffix.lower() not in CONTAINERS:
+        return True
+    encoding = Encoding(options.codec, options.crf, options.preset, options.pix_fmt)
+    return encoding.is_deep(CONTAINERS[Path(output).suffix.lower()])
+
+
+def open_input(options, deep: bool = True) -> VideoReader | FolderReader:
     """Open --input, and say if the weights are those in the box.
+
+    Frames of more than 8 bits a channel come in 16, if what is done with them is `deep`, too, and --output keeps them.
 
     From here on SIGTERM ends like Ctrl-C, so that what is written stays playable, and cuDNN may try which of its
     algorithms is fastest, since frames have one size.
@@ -97,10 +111,11 @@ def open_input(options) -> VideoReader | FolderReader:
     if not is_quiet(options):
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         torch.backends.cudnn.benchmark = True
+    deep = deep and keeps_depth(options)
     if options.input == pipe.PIPE:
-        reader = pipe.open_stdin(options.start, options.end)
+        reader = pipe.open_stdin(options.start, options.end, deep)
     else:
-        reader = open_clip(options.input, options.start, options.end)
+        reader = open_clip(options.input, options.start, options.end, deep=deep)
     if hasattr(options, "from_the_box"):  # see common/checkpoints/choose_weights.py
         tell(options, options.from_the_box, sys.stderr)
     return reader

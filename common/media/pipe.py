@@ -16,17 +16,18 @@ import av
 import numpy as np
 from av.video.reformatter import VideoReformatter
 
+from common.media import deep_color, hdr
 from common.media.containers import FILTER, explained, usual_matrix
+from common.media.frame_writer import Writer
 from common.media.segments import Segments
 from common.media.video_reader import VideoReader
-from common.media.video_writer import Writer
 
 log = logging.getLogger(__name__)
 
 PIPE = "-"
 KIND = "yuv4mpegpipe"  # FFmpeg's name of y4m
 FORMATS = ("yuv444p", "yuv422p", "yuv420p")  # the first is the usual one: between two papers no chroma is lost
-HDR = (16, 18)  # PQ and HLG, codes of ITU-T H.273
+DEEP = tuple(f"{name}10le" for name in FORMATS)  # the same for frames of more than 8 bits
 TOLD = 1000  # times of frames that stand for all, since the rate is constant
 
 
@@ -39,12 +40,16 @@ class PipeReader(VideoReader):
         file: with a method `read(size)`, which gives less at the end only.
         begin: seconds to leave out.
         end: seconds after which nothing is read.
+        deep: more than 8 bits come as uint16.
 
     Raises:
         ValueError: it is no y4m stream, or has no frame between `begin` and `end`.
     """
 
-    def __init__(self, file, begin: Fraction = Fraction(0), end: Fraction | None = None):
+    def __init__(
+        self, file, begin: Fraction = Fraction(0), end: Fraction | None = None, *, deep: bool = False
+    ):  # fmt: skip
+        self.deep = deep
         self.path, self.is_trimmed = Path(PIPE), bool(begin) or end is not None
         self.files, self.num_frames, self.metadata, self._said = [], None, {}, set()
         self.start, self.length = Fraction(0), None
@@ -123,7 +128,7 @@ class PipeWriter(Writer):
         descriptor: of the open file.
         frame_rate: in Hz.
         like: the reader of the frames, if it is of a video: its pixel shape is told.
-        pix_fmt: one of `FORMATS`; None: the first.
+        pix_fmt: one of `FORMATS` and `DEEP`; None: the first, of `DEEP` where frames are uint16.
 
     Raises:
         ValueError: no frame rate, or another pixel format.
@@ -135,9 +140,9 @@ class PipeWriter(Writer):
         super().__init__(Path(PIPE), Segments(Path(PIPE)))
         if frame_rate is None:
             raise ValueError("--output - is a video, and images have no frame rate: expected --fps, such as --fps 24")
-        self._format = pix_fmt or FORMATS[0]
-        if self._format not in FORMATS:
-            raise ValueError(f"--pix_fmt {pix_fmt}: y4m on stdout takes {', '.join(FORMATS)}")
+        self._format = pix_fmt
+        if pix_fmt and pix_fmt not in FORMATS + DEEP:
+            raise ValueError(f"--pix_fmt {pix_fmt}: y4m on stdout takes {', '.join(FORMATS + DEEP)}")
         self._file, self._rate, self._like = _Descriptor(descriptor), frame_rate, like
         self._converter = VideoReformatter()
         self._container = self._stream = self._latest = None
@@ -149,22 +154,24 @@ class PipeWriter(Writer):
         place = max(self._place + 1, index if time is None else round(time * self._rate))
         with self._told():
             if self._container is None:
+                self._format = self._format or (DEEP if image.dtype == np.uint16 else FORMATS)[0]
                 self._begin(*image.shape[:2])
                 place = 0
             for _ in range(self._place + 1, place):
                 self._write(self._latest)
-            self._latest = self._converter.reformat(
-                av.VideoFrame.from_ndarray(image, format="rgb24"),
-                format=self._format,
-                dst_colorspace=usual_matrix(*image.shape[:2]),
-                dst_color_range=1,  # limited
-                interpolation=FILTER,
-            )
+            self._latest = self._converted(image)
             self._write(self._latest)
         self._place = place
 
+    def _converted(self, image: np.ndarray):
+        matrix = usual_matrix(*image.shape[:2])
+        if image.dtype == np.uint16:
+            return deep_color.from_rgb(image, av.VideoFormat(self._format), matrix, self._converter)
+        how = {"dst_colorspace": matrix, "dst_color_range": 1, "interpolation": FILTER}  # limited range
+        return self._converter.reformat(av.VideoFrame.from_ndarray(image, format="rgb24"), format=self._format, **how)
+
     def _begin(self, height: int, width: int) -> None:
-        self._container = av.open(self._file, "w", format=KIND, options={"flush_packets": "1"})
+        self._container = av.open(self._file, "w", format=KIND, options={"flush_packets": "1", "strict": "-1"})
         self._stream = self._container.add_stream("wrapped_avframe", rate=self._rate)
         self._stream.width, self._stream.height, self._stream.pix_fmt = width, height, self._format
         self._stream.codec_context.color_range = 1
@@ -200,7 +207,7 @@ class _Descriptor:
             rest = rest[os.write(self._number, rest) :]
 
 
-def open_stdin(begin: Fraction | None, end: Fraction | None) -> PipeReader:
+def open_stdin(begin: Fraction | None, end: Fraction | None, deep: bool) -> PipeReader:
     """Open the stream on stdin.
 
     Raises:
@@ -208,7 +215,7 @@ def open_stdin(begin: Fraction | None, end: Fraction | None) -> PipeReader:
     """
     if sys.stdin is None or sys.stdin.isatty():
         raise ValueError("--input - reads y4m from a pipe: expected ffmpeg -i INPUT -f yuv4mpegpipe - | before it")
-    return PipeReader(sys.stdin.buffer, begin or Fraction(0), end)
+    return PipeReader(sys.stdin.buffer, begin or Fraction(0), end, deep=deep)
 
 
 def open_stdout(frame_rate: Fraction | None, like, options) -> PipeWriter:
@@ -223,6 +230,6 @@ def open_stdout(frame_rate: Fraction | None, like, options) -> PipeWriter:
     if os.isatty(1):
         raise ValueError("--output - writes y4m into a pipe: expected | ffmpeg -i - OUTPUT or the like behind it")
     like = like if isinstance(like, VideoReader) else None
-    if like and like.transfer in HDR:
+    if like and like.transfer in hdr.CURVES:
         log.warning("--output -: y4m has no tags of HDR: what reads it has to be told its primaries and curve")
     return PipeWriter(1, frame_rate, like, options.pix_fmt)

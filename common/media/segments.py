@@ -165,7 +165,7 @@ class Job(Segments):
             atomic.remove_halves(self.output)
         if not self.done:
             for file in self.folder.iterdir():
-                if file.name != "lock":
+                if file.name not in ("lock", "job.json"):  # that is replaced: never is there none
                     file.unlink()
             self._write(None)
 

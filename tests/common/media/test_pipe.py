@@ -136,3 +136,16 @@ def test_what_a_pipe_cannot_do_is_refused(flags, told):
 def test_what_y4m_cannot_hold_is_refused(options, told):
     with pytest.raises(ValueError, match=told):
         PipeWriter(1, **{"frame_rate": NTSC, "like": None, **options})
+
+
+def test_ten_bits_keep_their_levels(tmp_path):
+    frame = np.repeat(np.arange(0, 65536, 64, dtype=np.uint16).reshape(16, 64)[..., None], 3, 2)  # grey, as 10 bits
+    stream = y4m(tmp_path, [frame])
+    with av.open(io.BytesIO(stream), format="yuv4mpegpipe") as container:
+        assert container.streams.video[0].pix_fmt == "yuv444p10le"
+    (image,) = PipeReader(io.BytesIO(stream), deep=True)
+    assert image.dtype == np.uint16
+    assert len(np.unique(image)) == 876  # all of limited range but white
+    assert np.abs(image.astype(int) - frame).max() <= 38  # half of a 876th
+    (image,) = PipeReader(io.BytesIO(stream))
+    assert image.dtype == np.uint8
