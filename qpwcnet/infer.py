@@ -231,6 +231,7 @@ class FlowEstimator:
         scene_cuts.check_argument(options)
         reader = own_video.open_input(options)
         own_video.check_rate(options, reader)
+        own_video.forget_hdr(reader)
         if reader.at_least(2) < 2:
             raise ValueError(f"{options.input} holds one frame: expected at least two, flow goes from one to the next")
         files, painter = _flo_files(reader, options), Painter(reader.size, options.arrows)

@@ -1,7 +1,8 @@
 """Frames of more than 8 bits: between FFmpeg's pixel formats and RGB levels of 16 bits, in which they travel.
 
 The matrices are computed here: swscale's own conversion to RGB of 16 bits takes 65280, not 65535, for white, so that it
-is wrong by up to four levels of ten bits. It only halves and doubles chroma, whose depth stays.
+is wrong by up to four levels of ten bits. It only halves and doubles chroma. Planes of RGB are not given to it either:
+from those with alpha to those without, and back, it copies half of every row.
 """
 
 import av
@@ -34,12 +35,14 @@ def to_rgb(frame: av.VideoFrame, matrix: int, converter: VideoReformatter) -> np
     """
     depth = bits(frame.format)
     depth = depth if depth in DEPTHS else 16
-    if frame.format.name.startswith("gray"):
+    name = frame.format.name
+    if name.startswith(("gray", "ya")):
         grey = _plane(converter.reformat(frame, format=f"gray{depth}le").planes[0])
         return np.repeat(_widened(grey, depth)[..., None], 3, 2)
-    if frame.format.is_rgb:
-        planes = converter.reformat(frame, format=f"gbrp{depth}le", interpolation=FILTER).planes
-        green, blue, red = (_plane(plane) for plane in planes[:3])
+    if frame.format.is_rgb or name.startswith("xyz"):
+        if not _is_planar_rgb(frame.format):
+            frame = converter.reformat(frame, format=f"gbrp{depth}le", interpolation=FILTER)
+        green, blue, red = (_plane(plane, frame.format) for plane in frame.planes[:3])
         return _widened(np.dstack((red, green, blue)), depth)
     is_full = frame.color_range == 2
     as_limited = {"src_color_range": 1, "dst_color_range": 1}  # the low bits of 16 are 0, of full range they may not be
@@ -47,7 +50,7 @@ def to_rgb(frame: av.VideoFrame, matrix: int, converter: VideoReformatter) -> np
     inverse = np.linalg.inv(ycbcr_matrix(matrix, depth, is_full)[:, :3]) * MOST
     offset = inverse @ -ycbcr_matrix(matrix, depth, is_full)[:, 3]
     change = np.column_stack((inverse / 2 ** (16 - depth), offset))
-    return cv2.transform(np.dstack([_plane(plane) for plane in planes[:3]]), change.astype(np.float32))
+    return cv2.transform(np.dstack([_plane(plane) for plane in planes]), change.astype(np.float32))
 
 
 def from_rgb(image: np.ndarray, form: av.VideoFormat, matrix: int, converter: VideoReformatter) -> av.VideoFrame:
@@ -64,17 +67,17 @@ def from_rgb(image: np.ndarray, form: av.VideoFormat, matrix: int, converter: Vi
     depth = bits(form)
     depth = depth if depth in DEPTHS else 8 if depth < 9 else 16
     name = ("gbrp" if form.is_rgb else "yuv444p") + (f"{depth}le" if depth > 8 else "")
-    frame = av.VideoFrame(image.shape[1], image.shape[0], name)
+    frame = av.VideoFrame(image.shape[1], image.shape[0], form.name if _is_planar_rgb(form) else name)
     if form.is_rgb:
         red, green, blue = np.moveaxis(_narrowed(image, depth), 2, 0)
-        channels = (green, blue, red)
+        channels = (green, blue, red, np.full_like(red, 2**depth - 1))
     else:
         change = ycbcr_matrix(matrix, depth, False)
         change[:, :3] /= MOST
         made = cv2.transform(image, change.astype(np.float32))
         channels = np.moveaxis(np.minimum(made, 2**depth - 1), 2, 0)
-    for plane, channel in zip(frame.planes, channels, strict=True):
-        _plane(plane, depth > 8)[:] = channel
+    for plane, channel in zip(frame.planes, channels, strict=False):  # alpha is opaque, if there is some
+        _plane(plane, frame.format)[:] = channel
     frame.color_range = 2 if form.is_rgb else 1
     return converter.reformat(frame, format=form.name, dst_color_range=frame.color_range, interpolation=FILTER)
 
@@ -89,15 +92,22 @@ def ycbcr_matrix(matrix: int, depth: int, is_full: bool) -> np.ndarray:
     return np.column_stack((rows * scale[:, None], (0 if is_full else 16 * step, half, half)))
 
 
-def _plane(plane, is_wide: bool = True) -> np.ndarray:
-    """The samples of a plane, HxW, which may be written."""
-    kind = np.uint16 if is_wide else np.uint8
+def _is_planar_rgb(form: av.VideoFormat) -> bool:
+    """Whether a format has a plane of whole numbers for green, blue and red, in this order."""
+    return form.name.startswith("gbr") and bits(form) in (8, *DEPTHS)
+
+
+def _plane(plane, form: av.VideoFormat | None = None) -> np.ndarray:
+    """The samples of a plane, HxW, which may be written; without a format, of 16 bits."""
+    kind = "u1" if form and bits(form) == 8 else ">u2" if form and form.name.endswith("be") else "<u2"
     return np.frombuffer(plane, kind).reshape(plane.height, -1)[:, : plane.width]
 
 
 def _widened(levels: np.ndarray, depth: int) -> np.ndarray:
     most = 2**depth - 1
-    return levels if depth == 16 else ((levels.astype(np.uint32) * MOST + most // 2) // most).astype(np.uint16)
+    if depth == 16:
+        return levels.astype(np.uint16, copy=False)
+    return ((levels.astype(np.uint32) * MOST + most // 2) // most).astype(np.uint16)
 
 
 def _narrowed(levels: np.ndarray, depth: int) -> np.ndarray:

@@ -13,8 +13,8 @@ import torch
 from tqdm import tqdm
 
 from common.cli import UsageError
-from common.media import pipe
-from common.media.containers import CONTAINERS
+from common.media import hdr, pipe
+from common.media.containers import CONTAINERS, UNKNOWN
 from common.media.encoders import Encoding
 from common.media.image import IMAGE_SUFFIXES
 from common.media.segments import Job, is_stopped
@@ -129,6 +129,12 @@ def check_rate(options, reader: VideoReader | FolderReader) -> None:
     """
     if reader.frame_rate and options.fps:
         raise UsageError(f"--fps {options.fps}: {options.input} keeps its own frame rate; --fps goes with images")
+
+
+def forget_hdr(reader: VideoReader | FolderReader) -> None:
+    """Let results that are no pictures of the scene, such as flow in colours, have no tags of HDR."""
+    if getattr(reader, "transfer", None) in hdr.CURVES:
+        reader.primaries, reader.transfer, reader.hdr = UNKNOWN, UNKNOWN, None
 
 
 def is_done(options) -> bool:

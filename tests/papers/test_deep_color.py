@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from common import cli
+from common.media.flow_file import read_flow
 from tests.helpers.clips import pictures
-from tests.helpers.deep_clips import read_deep, write_deep_folder
+from tests.helpers.deep_clips import first_frame, read_deep, write_deep_folder, write_ramp
 from tests.helpers.tiny_runs import facts
 from tests.helpers.untrained import BETWEEN, CLIPWISE, arguments, save_untrained
 
@@ -41,3 +42,16 @@ def test_own_frames(name, place, tmp_path):
         made = {kind: frames[1::2] for kind, frames in made.items()}
     assert np.mean(made["deep"] % 257 == 0) < 0.05  # levels of 8 bits by chance only
     assert np.mean(made["deep"] != made["rounded"]) > 0.1  # the network saw the difference
+
+
+def test_flow_is_of_all_bits_and_its_pictures_are_not_on_the_curve_of_the_input(place, tmp_path):
+    argv = [*arguments("qpwcnet flow", place), "--device", "cpu", "--amp", "off"]
+    for kind in ("deep", "rounded"):
+        flags = ["--input", str(place / kind), "--flo", str(tmp_path / kind)]
+        assert cli.run(facts("qpwcnet").run.main, [*argv, *flags]) == 0
+    flows = [read_flow(tmp_path / f"{kind}/0.flo") for kind in ("deep", "rounded")]
+    assert not np.array_equal(*flows)
+    ramp = write_ramp(tmp_path / "ramp.mkv")
+    assert cli.run(facts("qpwcnet").run.main, [*argv, "--input", str(ramp), "--output", str(tmp_path / "out.mkv")]) == 0
+    frame = first_frame(tmp_path / "out.mkv")
+    assert (frame.format.name, frame.color_primaries, frame.color_trc) == ("yuv420p", 2, 2)

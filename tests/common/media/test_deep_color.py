@@ -60,7 +60,7 @@ def test_made_to_rgb_by_the_formula(name, full):
     assert np.abs(found - exact.clip(0, 1)).max() < 0.52 / 65535
 
 
-@pytest.mark.parametrize("name", ["gbrp10le", "gbrp12le", "gbrp16le", "rgb48le"])
+@pytest.mark.parametrize("name", ["gbrp10le", "gbrp12be", "gbrp16be", "gbrap10le", "gbrap16le", "rgb48le", "rgba64le"])
 def test_rgb_is_widened_and_narrowed(name):
     form = av.VideoFormat(name)
     most = 2 ** bits(form) - 1
