@@ -99,7 +99,9 @@ def add_video_arguments(group) -> None:
     group.add_argument("--overwrite", action="store_true", help="replace an --output that is there")
     group.add_argument("--start", type=seconds, help="of the part of a video to take: seconds, or h:mm:ss.sss")
     group.add_argument("--end", type=seconds, help="of the part of a video to take, after its beginning")
-    group.add_argument("--codec", help="of the video written: h264, h265, av1, vp9, ffv1 (lossless) or prores")
+    group.add_argument(
+        "--codec", help="of the video written: h264, h265, av1, vp9, ffv1 (lossless), prores, or h264_nvenc ..."
+    )
     group.add_argument("--crf", type=int, help="its rate factor: 0 is best and largest; 16 with h264")
     group.add_argument("--preset", help="its speed, as its encoder calls it, such as slow")
     group.add_argument("--compare", choices=("split", "side"), help="show the input beside the result, for looking")

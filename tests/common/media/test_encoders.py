@@ -125,3 +125,11 @@ def test_frames_of_sixteen_bits_are_encoded_in_ten_or_as_they_are(tmp_path, code
     found = np.stack(list(open_clip(path, deep=True)))
     assert found.dtype == np.uint16
     assert np.abs(found.astype(int) - frames).mean() < (1e-9 if codec == "ffv1" else 3000)
+
+
+@pytest.mark.parametrize("codec", ["h264_nvenc", "h265_nvenc", "av1_nvenc"])
+def test_an_encoder_that_this_machine_lacks_is_refused_in_a_line(monkeypatch, codec):
+    assert av.codec.Codec(ENCODERS[codec].name, "w").is_encoder
+    monkeypatch.setattr(Encoding, "_works", lambda *_, **__: False)
+    with pytest.raises(ValueError, match=f"--codec {codec} cannot be opened on this machine: expected an NVIDIA GPU"):
+        Encoding(codec).check(CONTAINERS[".mp4"])
