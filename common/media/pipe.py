@@ -143,7 +143,7 @@ class PipeWriter(Writer):
         self._format = pix_fmt
         if pix_fmt and pix_fmt not in FORMATS + DEEP:
             raise ValueError(f"--pix_fmt {pix_fmt}: y4m on stdout takes {', '.join(FORMATS + DEEP)}")
-        self._file, self._rate, self._like = _Descriptor(descriptor), frame_rate, like
+        self._rate, self._file = frame_rate, _Descriptor(descriptor, like.aspect if like else Fraction(1))
         self._converter = VideoReformatter()
         self._container = self._stream = self._latest = None
         self._place, self._is_broken = -1, False  # of the latest frame; whether nobody reads any more
@@ -175,7 +175,6 @@ class PipeWriter(Writer):
         self._stream = self._container.add_stream("wrapped_avframe", rate=self._rate)
         self._stream.width, self._stream.height, self._stream.pix_fmt = width, height, self._format
         self._stream.codec_context.color_range = 1
-        self._stream.codec_context.sample_aspect_ratio = self._like.aspect if self._like else Fraction(1)
 
     def _write(self, frame) -> None:
         frame.pts = None
@@ -196,12 +195,17 @@ class PipeWriter(Writer):
 
 
 class _Descriptor:
-    """An open file without a buffer: what a broken pipe did not take is not tried again at the end of the program."""
+    """An open file without a buffer: what a broken pipe did not take is not tried again at the end of the program.
 
-    def __init__(self, number: int):
-        self._number = number
+    PyAV cannot set the shape of pixels of a stream, so that the header leaves it open: here it is put in.
+    """
+
+    def __init__(self, number: int, aspect: Fraction):
+        self._number, self._aspect = number, aspect
 
     def write(self, data: bytes) -> None:
+        if data.startswith(b"YUV4MPEG2"):
+            data = data.replace(b" A0:0 ", b" A%d:%d " % self._aspect.as_integer_ratio(), 1)
         rest = memoryview(data)
         while rest:
             rest = rest[os.write(self._number, rest) :]

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
 
 import av
 import numpy as np
@@ -149,3 +150,11 @@ def test_ten_bits_keep_their_levels(tmp_path):
     assert np.abs(image.astype(int) - frame).max() <= 38  # half of a 876th
     (image,) = PipeReader(io.BytesIO(stream))
     assert image.dtype == np.uint8
+
+
+def test_the_shape_of_pixels_is_told(tmp_path):
+    with (tmp_path / "stream").open("w+b") as file:
+        with PipeWriter(file.fileno(), NTSC, SimpleNamespace(aspect=Fraction(16, 15))) as writer:
+            writer.write(moving(1)[0])
+        file.seek(0)
+        assert PipeReader(file).aspect == Fraction(16, 15)
