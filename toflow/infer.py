@@ -135,7 +135,7 @@ class Restorer(FrameByFrame):
     def going_on(
         self, job: Job, reader: VideoReader | FolderReader
     ) -> tuple[Callable[[Iterable[Tensor]], Iterator[Tensor]], int]:
-        """As of every paper; frames of 16 bits are enlarged to levels of 16."""
+        """As of every paper; a file of more than 8 bits is enlarged to levels of 16, frames of a program to 8."""
         stream, first = super().going_on(job, reader)
         return partial(stream, kind=torch.uint16 if reader.dtype == np.uint16 else torch.uint8), first
 
