@@ -1,6 +1,7 @@
 """The command line that all papers share: strict parsing, the common flags, one-line errors."""
 
 import argparse
+import contextlib
 import difflib
 import io
 import os
@@ -9,6 +10,7 @@ import sys
 import traceback
 from collections.abc import Callable, Sequence
 from fractions import Fraction
+from itertools import pairwise
 
 AMP = ("auto", "off", "bf16", "fp16")  # values of --amp and of the setting; see common/ops/autocast.py
 REMEDY = "try --tile 512 with --input, a smaller -b in training and testing, or --amp bf16"
@@ -89,13 +91,17 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
 def add_video_arguments(group) -> None:
     """The flags of a user's own video; see common/media/README.md."""
     group.add_argument("--input", nargs="+", metavar="PATH",
-        help="a video file, a folder of frames or a quoted glob, or several: run the model on it")  # fmt: skip
-    group.add_argument("--output", help="video file or folder to write; of several inputs a folder")
+        help="a video file, a folder of frames or a quoted glob, or several; -: y4m on stdin")  # fmt: skip
+    group.add_argument(
+        "--output", help="video file or folder to write, or - for y4m on stdout; of several inputs a folder"
+    )
     group.add_argument("--fps", type=rate, help="of the video written, such as 60 or 60000/1001")
     group.add_argument("--overwrite", action="store_true", help="replace an --output that is there")
     group.add_argument("--start", type=seconds, help="of the part of a video to take: seconds, or h:mm:ss.sss")
     group.add_argument("--end", type=seconds, help="of the part of a video to take, after its beginning")
-    group.add_argument("--codec", help="of the video written: h264, h265, av1, vp9, ffv1 (lossless) or prores")
+    group.add_argument(
+        "--codec", help="of the video written: h264, h265, av1, vp9, ffv1 (lossless), prores, or h264_nvenc ..."
+    )
     group.add_argument("--crf", type=int, help="its rate factor: 0 is best and largest; 16 with h264")
     group.add_argument("--preset", help="its speed, as its encoder calls it, such as slow")
     group.add_argument("--compare", choices=("split", "side"), help="show the input beside the result, for looking")
@@ -164,10 +170,23 @@ def check_run_options(options: argparse.Namespace, baselines: Sequence[str] = ("
         raise UsageError(f"-r {options.resume}: expected an epoch number or auto")
     if options.input and options.resume and not options.output:
         raise UsageError("--resume with --input goes on with an --output: expected one")
+    _check_pipes(options)
     for name in ("ckpt_name", "ckpt_epoch", "ckpt_sc"):
         value = getattr(options, name)
         if options.is_train and value is not None and value is not False:  # epoch 0 is one
             raise UsageError(f"--{name} goes with testing; -r resumes a training")
+
+
+def _check_pipes(options: argparse.Namespace) -> None:
+    inputs = [options.input] if isinstance(options.input, str) else options.input or []
+    if "-" not in (*inputs, options.output):
+        return
+    if not inputs or len(inputs) > 1:
+        raise UsageError("- is one video on stdin or stdout: expected one --input, and it alone")
+    if options.resume:
+        raise UsageError("--resume goes on with files, and - is a pipe: leave it out, or give files")
+    if options.compare and "-" in inputs:
+        raise UsageError("--compare reads the input twice, and a pipe is read once: expected a file as --input")
 
 
 def flags(build_parser: Callable[[], Parser], **given) -> argparse.Namespace:
@@ -199,8 +218,10 @@ def run(main: Callable[[list[str]], int | None], argv: list[str] | None = None) 
     argv = sys.argv[1:] if argv is None else argv
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # names that a terminal cannot show do not end a run
+    is_video = ("--output", "-") in pairwise(argv) or "--output=-" in argv  # stdout is that video's alone
     try:
-        return main(argv) or 0
+        with contextlib.redirect_stdout(sys.stderr) if is_video else contextlib.nullcontext():
+            return main(argv) or 0
     except (ValueError, OSError, ArithmeticError) as error:
         if "--debug" in argv:
             traceback.print_exc()

@@ -12,6 +12,7 @@ class Classical(nn.Module):
     """`common.media.classical_flow.interpolate` for what takes an `IFRNet`; it has no weights and ignores scales."""
 
     ignores_time = False
+    deep = False  # OpenCV's flow and pictures have 8 bits
 
     def forward(self, img0: Tensor, img1: Tensor, t: Tensor, scale_factor: float = 1.0) -> dict[str, Tensor]:
         """`pred` (N, 3, H, W) in [0, 1] of pairs (B, 3, H, W), as `IFRNet.forward`."""

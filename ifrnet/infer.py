@@ -56,6 +56,7 @@ class Interpolator(BetweenFrames):
         self.network: Any = network
         self.weights, self.scale, self.amp = weights, scale, amp
         self.device = torch.device(device)
+        self.deep = getattr(network, "deep", True)
         self.by_halves = network is not None and network.ignores_time
         self.multiple = multiple_of(scale)
         self.tile = -(-tile // self.multiple) * self.multiple

@@ -100,7 +100,9 @@ class Deblurrer(FrameByFrame):
             return recurrence(step, (cropped(frame) for frame in frames), memory)
         return self._padded(frames, memory)
 
-    def going_on(self, job: Job) -> tuple[Callable[[Iterable[Tensor]], Iterator[Tensor]], int]:
+    def going_on(
+        self, job: Job, reader: VideoReader | FolderReader
+    ) -> tuple[Callable[[Iterable[Tensor]], Iterator[Tensor]], int]:
         """From the last frame whose result was kept; and the result before every segment is kept."""
         first, memory = job.kept(self.device)
         return lambda frames: job.keeping(self.stream(frames, memory), first), first

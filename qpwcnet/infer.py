@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import partial
-from itertools import count, islice, pairwise
+from itertools import count, pairwise
 from pathlib import Path
 from typing import Any, Generic
 
@@ -231,7 +231,8 @@ class FlowEstimator:
         scene_cuts.check_argument(options)
         reader = own_video.open_input(options)
         own_video.check_rate(options, reader)
-        if len(list(islice(reader, 2))) < 2:
+        own_video.forget_hdr(reader)
+        if reader.at_least(2) < 2:
             raise ValueError(f"{options.input} holds one frame: expected at least two, flow goes from one to the next")
         files, painter = _flo_files(reader, options), Painter(reader.size, options.arrows)
         cuts = 0

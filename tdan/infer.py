@@ -67,7 +67,7 @@ class Enlarger(FrameByFrame):
     def check_clip(self, reader: VideoReader | FolderReader, options) -> None:
         """Refuse a clip too short for the padding asked for, and tell if it is too short for the default."""
         super().check_clip(reader, options)
-        length = sum(1 for _ in islice(reader, WINDOW))  # that of a longer clip does not matter
+        length = reader.at_least(WINDOW)  # that of a longer clip does not matter
         try:
             padding = choose_padding(length, self.padding)
         except ValueError as error:
@@ -105,7 +105,7 @@ def infer(options, config: Config) -> int:
         return own_video.each_input(Enlarger(network, padding=options.padding, device=device, **how).run, options)
 
     def resize(options) -> None:
-        reader = own_video.open_input(options)
+        reader = own_video.open_input(options, deep=False)
         own_video.check_rate(options, reader)
         results = ((enlarge(image, config.scale, options.baseline), time) for image, time in reader.timed())
         own_video.write_output(results, reader, options)

@@ -4,11 +4,12 @@ Interpolation makes the middle of two frames, so other times are middles of midd
 every frame, from the seven around it; super-resolution enlarges the frames fourfold first.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
-from itertools import islice
+from functools import partial
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -20,6 +21,7 @@ from common.media.frame_rate import Timing, check_halves, halves
 from common.media.frame_windows import neighbour_indices, windows
 from common.media.model_on_clips import BetweenFrames, FrameByFrame
 from common.media.own_video import each_input
+from common.media.segments import Job
 from common.media.video_reader import FolderReader, VideoReader
 from common.ops.autocast import autocast
 from common.ops.tile import tiled
@@ -76,6 +78,7 @@ class Interpolator(BetweenFrames):
     ):  # fmt: skip
         self.network: Any = network
         self.tile, self.amp, self.flow = tile, amp, flow
+        self.deep = network is not None or not flow
         self.device = torch.device(device)
 
     def check_times(self, timing: Timing, reader: VideoReader | FolderReader) -> None:
@@ -119,25 +122,34 @@ class Restorer(FrameByFrame):
         self.network: Any = network
         self.enlarge, self.padding, self.baseline = enlarge, padding, baseline
         self.tile, self.amp, self.device = tile, amp, torch.device(device)
+        self.deep = network is not None or baseline == "plain"
 
     def check_clip(self, reader: VideoReader | FolderReader, options) -> None:
         """Refuse a clip too short for the padding."""
         super().check_clip(reader, options)
         try:
-            neighbour_indices(0, WINDOW, sum(1 for _ in islice(reader, WINDOW)), padding=self.padding)
+            neighbour_indices(0, WINDOW, reader.at_least(WINDOW), padding=self.padding)
         except ValueError as error:
             raise UsageError(f"--padding {self.padding} for {options.input}: {error}") from error
 
-    def stream(self, frames: Iterable[Tensor]) -> Iterator[Tensor]:
+    def going_on(
+        self, job: Job, reader: VideoReader | FolderReader
+    ) -> tuple[Callable[[Iterable[Tensor]], Iterator[Tensor]], int]:
+        """As of every paper; a file of more than 8 bits is enlarged to levels of 16, frames of a program to 8."""
+        stream, first = super().going_on(job, reader)
+        return partial(stream, kind=torch.uint16 if reader.dtype == np.uint16 else torch.uint8), first
+
+    def stream(self, frames: Iterable[Tensor], kind: torch.dtype = torch.uint8) -> Iterator[Tensor]:
         """What is made of every frame of a clip; holds ten frames.
 
         Args:
             frames: (B, 3, H, W) in [0, 1].
+            kind: of the levels that frames are enlarged to, uint8 or uint16.
 
         Yields:
             (B, 3, H, W), not clamped; four times as large after an enlargement.
         """
-        for window in windows(map(self._enlarged, frames), WINDOW, padding=self.padding):
+        for window in windows((self._enlarged(frame, kind) for frame in frames), WINDOW, padding=self.padding):
             if self.network is not None:
                 clip = torch.stack(window, 1)  # B 7 3 H W
                 yield restore(self.network, clip, tile=self.tile, amp=self.amp)  # B 3 H W
@@ -147,11 +159,11 @@ class Restorer(FrameByFrame):
                 levels = [as_arrays(x)[0] for x in window]  # H W 3
                 yield torch.from_numpy(classical(levels, self.baseline)).permute(2, 0, 1)[None]
 
-    def _enlarged(self, frame: Tensor) -> Tensor:
+    def _enlarged(self, frame: Tensor, kind: torch.dtype) -> Tensor:
         """A frame as the network sees it: enlarged, in whole levels."""
         if self.enlarge == 1:
             return frame.contiguous()  # seven of them are joined, again and again
-        return enlarge(to_levels(frame), self.enlarge).float().div_(255)  # B 3 4H 4W
+        return enlarge(to_levels(frame, kind), self.enlarge).float().div_(torch.iinfo(kind).max)  # B 3 4H 4W
 
 
 def _by_flow(first: Tensor, second: Tensor, t: float) -> Tensor:

@@ -74,18 +74,19 @@ def enlarge(levels: Tensor, scale: int) -> Tensor:
     The weights are multiples of 1/1024 at these scales, so whole numbers hold all that is computed.
 
     Args:
-        levels: (..., H, W) uint8.
+        levels: (..., H, W) uint8 or uint16.
         scale: 2 or 4.
 
     Returns:
-        (..., scale H, scale W) uint8.
+        (..., scale H, scale W) of that type.
 
     Raises:
         ValueError: another type or scale.
     """
-    if levels.dtype != torch.uint8 or scale not in (2, 4):
+    if levels.dtype not in (torch.uint8, torch.uint16) or scale not in (2, 4):
         raise ValueError(f"expected uint8 and a scale of 2 or 4, got {levels.dtype} and {scale}")
-    x = levels.to(torch.int32, memory_format=torch.contiguous_format)
+    wide_enough = torch.int32 if levels.dtype == torch.uint8 else torch.int64
+    x = levels.to(wide_enough, memory_format=torch.contiguous_format)
     for dim in (-2, -1):
         size = x.shape[dim]
         place = torch.arange(-2, size + 2, device=x.device) % (2 * size)  # mirrored, the edge pixel repeated
@@ -100,7 +101,7 @@ def enlarge(levels: Tensor, scale: int) -> Tensor:
                 total.add_(part, alpha=weight)
             phases.append(total)
         x = torch.stack(phases, dim).flatten(-2) if dim == -1 else torch.stack(phases, -2).flatten(-3, -2)
-    return x.add_(1 << 19).bitwise_right_shift_(20).clamp_(0, 255).to(torch.uint8)
+    return x.add_(1 << 19).bitwise_right_shift_(20).clamp_(0, torch.iinfo(levels.dtype).max).to(levels.dtype)
 
 
 def cubic(x: np.ndarray) -> np.ndarray:

@@ -1,7 +1,7 @@
 """Frames as a program has them: arrays, PIL images or tensors. What a network makes of them is of the same kind.
 
-A frame is an array or a PIL image of H x W x 3 levels (uint8, RGB), or a tensor (3, H, W) or (B, 3, H, W), RGB, uint8
-or floating point in [0, 1].
+A frame is an array or a PIL image of H x W x 3 levels (RGB, uint8; an array also uint16), or a tensor (3, H, W) or
+(B, 3, H, W), RGB, uint8 or floating point in [0, 1].
 """
 
 import sys
@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from common.media.image import LEVELS
 from common.media.video_reader import FolderReader, VideoReader
 
 if TYPE_CHECKING:
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 Kind = TypeVar("Kind", "np.ndarray", "Image", Tensor)  # what comes in goes out
 EXPECTED = "expected H x W x 3 uint8 (an array or a PIL image), or a tensor (3, H, W) or (B, 3, H, W) in [0, 1]"
 LEAST, MOST = -0.5, 1.5  # of floating point values: networks overshoot a little; levels, and [-1, 1], do not pass
-ARRAY = np.empty((0, 0, 3), np.uint8)  # stands for its kind
 
 
 def is_image(frame) -> bool:
@@ -44,10 +44,10 @@ def as_tensor(frame: "Frame", device: torch.device | str = "cpu") -> Tensor:
             raise ValueError(f"a PIL image of mode {frame.mode}: {EXPECTED}; bring it to 8 bits first")
         frame = np.array(frame.convert("RGB"))
     if isinstance(frame, np.ndarray):
-        _check(frame, frame.shape, frame.ndim == 3 and frame.shape[2] == 3, frame.dtype == np.uint8)
+        _check(frame, frame.shape, frame.ndim == 3 and frame.shape[2] == 3, frame.dtype in LEVELS)
         frame = np.ascontiguousarray(frame)
         levels = torch.from_numpy(frame if frame.flags.writeable else frame.copy())
-        return levels.to(device).permute(2, 0, 1)[None].float().div_(255)  # 1 3 H W
+        return levels.to(device).permute(2, 0, 1)[None].float().div_(np.iinfo(frame.dtype).max)  # 1 3 H W
     if not isinstance(frame, Tensor):
         raise ValueError(f"a frame of type {type(frame).__name__}: {EXPECTED}")
     known = frame.is_floating_point() or frame.dtype == torch.uint8
@@ -72,26 +72,30 @@ def _check(frame, shape: tuple[int, ...], fits: bool, known: bool) -> None:
         raise ValueError(f"a frame of {str(frame.dtype).removeprefix('torch.')} values: {EXPECTED}")
 
 
-def to_levels(result: Tensor) -> Tensor:
+def to_levels(result: Tensor, kind: torch.dtype = torch.uint8) -> Tensor:
     """Levels of a result, as `image.to_uint8` makes them and where it is: rounded, and clamped to 0..255.
 
     Args:
         result: (B, 3, H, W) floating point, nominally in [0, 1].
+        kind: uint8; or uint16, for levels in 0..65535.
 
     Returns:
-        (B, 3, H, W) uint8, channels last.
+        (B, 3, H, W) of that kind, channels last.
     """
-    made = torch.empty_like(result, memory_format=torch.channels_last)
-    return torch.mul(result, 255, out=made).add_(0.5).clamp_(0, 255).to(torch.uint8)  # which cuts the fraction off
+    made, most = torch.empty_like(result, memory_format=torch.channels_last), torch.iinfo(kind).max
+    return torch.mul(result, most, out=made).add_(0.5).clamp_(0, most).to(kind)  # which cuts the fraction off
 
 
-def as_arrays(result: Tensor) -> np.ndarray:
-    """A result, as `to_levels` takes it, as pictures: B x H x W x 3 uint8.
+def as_arrays(result: Tensor, kind: np.typing.DTypeLike = np.uint8) -> np.ndarray:
+    """A result, as `to_levels` takes it, as pictures: B x H x W x 3 uint8, or uint16 if that is the kind.
 
     Raises:
         ValueError: it holds NaN.
     """
-    highest, levels = result.amax(), to_levels(result).permute(0, 2, 3, 1).cpu().numpy()
+    highest, levels = (
+        result.amax(),
+        to_levels(result, torch.uint16 if kind == np.uint16 else torch.uint8).permute(0, 2, 3, 1).cpu().numpy(),
+    )
     if highest.isnan():
         raise ValueError("the image holds NaN values: the network diverged or its checkpoint is damaged")
     return levels
@@ -110,7 +114,7 @@ def like(result: Tensor, frame: Kind) -> Kind:
             )
         result = result.clamp(0, 1).to(frame.device, frame.dtype, copy=True, memory_format=torch.contiguous_format)
         return result if frame.ndim == 4 else result[0]
-    levels = as_arrays(result)  # B H W 3
+    levels = as_arrays(result, frame.dtype if isinstance(frame, np.ndarray) else np.uint8)  # B H W 3
     if isinstance(frame, Tensor):
         made = torch.from_numpy(levels).permute(0, 3, 1, 2).contiguous().to(frame.device)  # B 3 H W
         return made if frame.ndim == 4 else made[0]
@@ -196,7 +200,7 @@ def mapped(
 def timed(
     stream: Callable[[Iterator[Tensor]], Iterator[Tensor]], reader: VideoReader | FolderReader, device, first: int = 0
 ) -> Iterator[tuple[np.ndarray | None, Fraction | None]]:
-    """What `stream`, as for `mapped`, makes of a user's clip: H x W x 3 uint8, with the times of its frames.
+    """What `stream`, as for `mapped`, makes of a user's clip: H x W x 3 of its `dtype`, with the times of its frames.
 
     It is given the frames from `first` on; those before have no result, but a time.
     """
@@ -211,7 +215,7 @@ def timed(
     for number, result in enumerate(stream(tensors())):
         if number == 0:
             yield from ((None, times.popleft()) for _ in range(first))
-        yield like(result, ARRAY), times.popleft()
+        yield as_arrays(result, reader.dtype)[0], times.popleft()
 
 
 def gathered(results: Iterator[Kind], frames: Iterable[Kind]) -> "Iterable[Kind]":

@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import islice, pairwise, repeat
+from itertools import pairwise, repeat
 
 import numpy as np
 import torch
@@ -17,9 +17,10 @@ from common.cli import UsageError
 from common.media import own_video, scene_cuts
 from common.media.containers import STILL
 from common.media.frame_kinds import as_arrays, as_tensor
+from common.media.read_ahead import ahead
 from common.media.scene_cuts import is_cut
 from common.media.segments import Job
-from common.media.video_reader import FolderReader, VideoReader, ahead
+from common.media.video_reader import FolderReader, VideoReader
 
 HALF = Fraction(1, 2)
 NEAR = Fraction(1, 1000)  # of the shorter gap, between two frames of the input or of the result: counts as no gap
@@ -182,17 +183,17 @@ def between(
     predict: Callable[[Tensor, Tensor, list[Fraction]], Iterable[Tensor]],
     device: torch.device | str = "cpu",
 ) -> Iterator[np.ndarray]:
-    """The frames between two, HxWx3 uint8 as they are.
+    """The frames between two, HxWx3 uint8 or uint16 as they are.
 
     Args:
-        first: HxWx3 uint8.
-        second: the same size.
+        first: HxWx3 uint8 or uint16.
+        second: the same size and type.
         times: in (0, 1), ascending.
         predict: makes the frames at such times, each (1, 3, H, W), from two of that kind; nominally in [0, 1].
         device: of the two tensors that `predict` takes.
     """
     pair = [as_tensor(x, device) for x in (first, second)]  # 1 3 H W
-    return (as_arrays(result)[0] for result in predict(*pair, times))
+    return (as_arrays(result, first.dtype)[0] for result in predict(*pair, times))
 
 
 def retimed(
@@ -221,16 +222,16 @@ def _timed(frames: Iterable[tuple], timing: Timing) -> Iterator[tuple]:
     return ((x, n / timing.rate if time is None else time, *more) for n, (x, time, *more) in enumerate(frames))
 
 
-def open_retimed(options) -> tuple[VideoReader | FolderReader, Timing]:
-    """Open --input, and what --multi, --fps and --slow make of it.
+def open_retimed(options, deep: bool = True) -> tuple[VideoReader | FolderReader, Timing]:
+    """Open --input, and what --multi, --fps and --slow make of it; `deep` as for `own_video.open_input`.
 
     Raises:
         ValueError: it is no clip, or of one frame.
         UsageError: flags that do not go together, or not with this input.
     """
-    reader = own_video.open_input(options)
+    reader = own_video.open_input(options, deep)
     timing = asked_timing(reader, options)
-    if len(list(islice(reader, 2))) < 2:
+    if reader.at_least(2) < 2:
         raise ValueError(f"{options.input} holds one frame: expected at least two, to put frames between")
     return reader, timing
 

@@ -1,4 +1,4 @@
-"""Image files and frames: always RGB, uint8 at the edges."""
+"""Image files and frames: always RGB, uint8 at the edges, or uint16 where more bits are asked for."""
 
 import os
 import re
@@ -8,17 +8,19 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import numpy.typing
 
 from common import atomic
 from common.file_cache import FILES
 from common.media import clip_file
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".ppm", ".pgm", ".bmp", ".tif", ".tiff", ".webp")
+LEVELS = (np.uint8, np.uint16)  # what a file may hold
 
 _WRITE_FLAGS = {".jpg": [cv2.IMWRITE_JPEG_QUALITY], ".jpeg": [cv2.IMWRITE_JPEG_QUALITY], ".png": None, ".ppm": None}
 
 
-def read_image(path: str | os.PathLike, *, upright: bool = False) -> np.ndarray:
+def read_image(path: str | os.PathLike, *, upright: bool = False, deep: bool = False) -> np.ndarray:
     """Read an image file as HxWx3 RGB uint8.
 
     Grey is repeated over three channels, alpha is dropped. 16-bit values v become round(v / 257), so 65535 is 255 and
@@ -27,9 +29,10 @@ def read_image(path: str | os.PathLike, *, upright: bool = False) -> np.ndarray:
     Args:
         path: file that OpenCV can decode, any Unicode name; or a frame of a clip (`common.media.clip_file`).
         upright: turned as its EXIF orientation tells; frames of data sets are meant as stored.
+        deep: 16-bit values stay.
 
     Returns:
-        HxWx3 uint8, RGB.
+        HxWx3 uint8, RGB; uint16 of a file of 16 bits if `deep`.
 
     Raises:
         ValueError: missing, empty, truncated, damaged or not an image. Decoders fill the missing part of a truncated
@@ -38,8 +41,8 @@ def read_image(path: str | os.PathLike, *, upright: bool = False) -> np.ndarray:
     path = Path(path)
     if clip_file.is_frame(path):
         return clip_file.read_frame(path)
-    kind = "upright image" if upright else "image"
-    return FILES.get(path, kind, lambda: _decode(path, upright), np.copy, lambda image: image.nbytes)
+    kind = f"{'upright ' * upright}{'deep ' * deep}image"
+    return FILES.get(path, kind, lambda: _decode(path, upright, deep), np.copy, lambda image: image.nbytes)
 
 
 def has_alpha(path: str | os.PathLike) -> bool:
@@ -50,7 +53,7 @@ def has_alpha(path: str | os.PathLike) -> bool:
     return image.ndim == 3 and image.shape[2] == 4 and image[..., 3].min() < np.iinfo(image.dtype).max
 
 
-def _decode(path: Path, upright: bool) -> np.ndarray:
+def _decode(path: Path, upright: bool, deep: bool) -> np.ndarray:
     try:
         data = path.read_bytes()
     except OSError as error:
@@ -65,9 +68,9 @@ def _decode(path: Path, upright: bool) -> np.ndarray:
         image = None
     if image is None:
         raise ValueError(f"{path} is not a readable image; expected a complete png, jpg, ppm, bmp, tiff or webp file")
-    if image.dtype == np.uint16:
-        image = ((image.astype(np.uint32) + 128) // 257).astype(np.uint8)
-    if image.dtype != np.uint8:
+    if image.dtype == np.uint16 and not deep:
+        image = as_levels(image, np.uint8)
+    if image.dtype not in LEVELS:
         raise ValueError(f"{path} holds {image.dtype} values; expected 8 or 16 bits a channel: convert it to png")
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
 
@@ -87,11 +90,11 @@ def read_clip(paths: Sequence[str | os.PathLike]) -> list[np.ndarray]:
 
 
 def write_image(path: str | os.PathLike, image: np.ndarray, *, quality: int = 95) -> None:
-    """Write HxWx3 RGB uint8 as png, jpg or ppm (by suffix); an interrupted run leaves no half-written file.
+    """Write HxWx3 RGB as png, of 8 or 16 bits, jpg or ppm (by suffix); an interrupted run leaves no half-written file.
 
     Args:
         path: target; its folder is made.
-        image: HxWx3 uint8, RGB.
+        image: HxWx3 uint8 or uint16, RGB.
         quality: of jpg, 0..100.
 
     Raises:
@@ -101,11 +104,26 @@ def write_image(path: str | os.PathLike, image: np.ndarray, *, quality: int = 95
     suffix = path.suffix.lower()
     if suffix not in _WRITE_FLAGS:
         raise ValueError(f"cannot write {path}: expected one of the suffixes {', '.join(_WRITE_FLAGS)}")
-    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
+    fits = image.dtype == np.uint8 or (image.dtype == np.uint16 and suffix == ".png")
+    if not fits or image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
         raise ValueError(f"cannot write {path}: expected HxWx3 uint8, got {image.dtype} {image.shape}; see to_uint8")
     flags = _WRITE_FLAGS[suffix]
     _, data = cv2.imencode(suffix, cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [*flags, quality] if flags else [])
     atomic.write_bytes(path, data.tobytes(), sync=False)
+
+
+def as_levels(image: np.ndarray, kind: np.typing.DTypeLike) -> np.ndarray:
+    """Levels of 8 bits as levels of 16 or the other way round: times 257, or rounded; those of that kind as they are.
+
+    Args:
+        image: uint8 or uint16.
+        kind: one of the two.
+    """
+    if image.dtype == kind:
+        return image
+    if kind == np.uint16:
+        return image.astype(np.uint16) * np.uint16(257)
+    return ((image.astype(np.uint32) + 128) // 257).astype(np.uint8)
 
 
 def to_uint8(image: np.ndarray) -> np.ndarray:

@@ -51,9 +51,11 @@ class BetweenFrames:
     Attributes:
         device: of the tensors that `predict` takes.
         build_parser: of the paper, whose flags are those of `clip`.
+        deep: whether frames of more than 8 bits keep them.
     """
 
     device: torch.device
+    deep: bool = True
     build_parser: Callable[[], cli.Parser]
 
     def __call__(self, first: Kind, second: Kind, t: float | Fraction = 0.5) -> Kind:
@@ -99,7 +101,7 @@ class BetweenFrames:
     def run(self, options) -> None:
         """Put frames into --input and write --output, by the options of a command line."""
         frame_rate.check_arguments(options)
-        reader, timing = frame_rate.open_retimed(options)
+        reader, timing = frame_rate.open_retimed(options, self.deep)
         self.check_times(timing, reader)
         job = Job(options, reader, getattr(self, "network", None))
         frame_rate.write_retimed(reader, timing, self.predict, options, self.device, job)
@@ -122,9 +124,11 @@ class FrameByFrame:
     Attributes:
         device: of the tensors that `stream` takes.
         build_parser: of the paper, whose flags are those of `clip`.
+        deep: whether frames of more than 8 bits keep them.
     """
 
     device: torch.device
+    deep: bool = True
     build_parser: Callable[[], cli.Parser]
 
     def __call__(self, frames: Iterable[Kind]) -> Iterable[Kind]:
@@ -163,13 +167,15 @@ class FrameByFrame:
 
     def run(self, options) -> None:
         """Make --output of --input, by the options of a command line."""
-        reader = own_video.open_input(options)
+        reader = own_video.open_input(options, self.deep)
         self.check_clip(reader, options)
         job = Job(options, reader, getattr(self, "network", None), reader.names)
-        stream, first = self.going_on(job)
+        stream, first = self.going_on(job, reader)
         own_video.write_output(frame_kinds.timed(stream, reader, self.device, first), reader, options, job)
 
-    def going_on(self, job: Job) -> tuple[Callable[[Iterable[Tensor]], Iterator[Tensor]], int]:
+    def going_on(
+        self, job: Job, reader: VideoReader | FolderReader
+    ) -> tuple[Callable[[Iterable[Tensor]], Iterator[Tensor]], int]:
         """What makes of the frames that are left, and of some before them, what `stream` makes of all.
 
         Returns:

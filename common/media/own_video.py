@@ -13,14 +13,16 @@ import torch
 from tqdm import tqdm
 
 from common.cli import UsageError
-from common.media.containers import CONTAINERS
+from common.media import hdr, pipe
+from common.media.containers import CONTAINERS, UNKNOWN
+from common.media.encoders import Encoding
 from common.media.image import IMAGE_SUFFIXES
 from common.media.segments import Job, is_stopped
 from common.media.side_by_side import beside
 from common.media.video_reader import FolderReader, VideoReader, open_clip
-from common.media.video_writer import open_writer
+from common.media.video_writer import is_folder, open_writer
 
-Timed = tuple[np.ndarray, Fraction | None]  # a frame, HxWx3 uint8, and its time in seconds
+Timed = tuple[np.ndarray, Fraction | None]  # a frame, HxWx3 uint8 or uint16, and its time in seconds
 
 
 def each_input(process: Callable[[argparse.Namespace], object], options) -> int:
@@ -84,8 +86,21 @@ def tell(options, line: str, file=None) -> None:
         print(line, file=file)
 
 
-def open_input(options) -> VideoReader | FolderReader:
+def keeps_depth(options) -> bool:
+    """Whether --output holds more than 8 bits a channel, as it is asked for."""
+    output = options.output
+    if not output or output == pipe.PIPE:
+        return options.pix_fmt not in pipe.FORMATS
+    if is_folder(output) or Path(output).suffix.lower() not in CONTAINERS:
+        return True
+    encoding = Encoding(options.codec, options.crf, options.preset, options.pix_fmt)
+    return encoding.is_deep(CONTAINERS[Path(output).suffix.lower()])
+
+
+def open_input(options, deep: bool = True) -> VideoReader | FolderReader:
     """Open --input, and say if the weights are those in the box.
+
+    Frames of more than 8 bits a channel come in 16, if what is done with them is `deep`, too, and --output keeps them.
 
     From here on SIGTERM ends like Ctrl-C, so that what is written stays playable, and cuDNN may try which of its
     algorithms is fastest, since frames have one size.
@@ -96,7 +111,11 @@ def open_input(options) -> VideoReader | FolderReader:
     if not is_quiet(options):
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         torch.backends.cudnn.benchmark = True
-    reader = open_clip(options.input, options.start, options.end)
+    deep = deep and keeps_depth(options)
+    if options.input == pipe.PIPE:
+        reader = pipe.open_stdin(options.start, options.end, deep)
+    else:
+        reader = open_clip(options.input, options.start, options.end, deep=deep)
     if hasattr(options, "from_the_box"):  # see common/checkpoints/choose_weights.py
         tell(options, options.from_the_box, sys.stderr)
     return reader
@@ -110,6 +129,12 @@ def check_rate(options, reader: VideoReader | FolderReader) -> None:
     """
     if reader.frame_rate and options.fps:
         raise UsageError(f"--fps {options.fps}: {options.input} keeps its own frame rate; --fps goes with images")
+
+
+def forget_hdr(reader: VideoReader | FolderReader) -> None:
+    """Let results that are no pictures of the scene, such as flow in colours, have no tags of HDR."""
+    if getattr(reader, "transfer", None) in hdr.CURVES:
+        reader.primaries, reader.transfer, reader.hdr = UNKNOWN, UNKNOWN, None
 
 
 def is_done(options) -> bool:
@@ -158,20 +183,7 @@ def write(
     Raises:
         ValueError: the input is cut off, and --output was there: it stays, and the part lies beside it.
     """
-    job = job or Job(options, reader, names=names)
-    writer = open_writer(
-        options.output,
-        frame_rate=rate,
-        like=reader,
-        audio_from=options.input if reader.frame_rate and sound else None,
-        names=names,
-        codec=options.codec,
-        crf=options.crf,
-        preset=options.preset,
-        pix_fmt=options.pix_fmt,
-        overwrite=options.overwrite,
-        segments=job,
-    )
+    writer = _open_output(reader, options, rate, names, sound, job)
     if way := getattr(options, "compare", None):
         results = beside(results, reader.timed() if originals is None else originals, way)
     with writer, tqdm(total=total, unit="frame", disable=hides_bar(options), file=sys.stderr) as bar:
@@ -181,3 +193,21 @@ def write(
         if reader.is_cut_off and Path(options.output).is_file():  # a whole result is not given up for a part
             raise ValueError(f"{options.input}: {reader.damage}")
     return writer.count
+
+
+def _open_output(reader, options, rate, names, sound, job):
+    if options.output == pipe.PIPE:
+        return pipe.open_stdout(rate, reader, options)
+    return open_writer(
+        options.output,
+        frame_rate=rate,
+        like=reader,
+        audio_from=options.input if reader.frame_rate and sound and options.input != pipe.PIPE else None,
+        names=names,
+        codec=options.codec,
+        crf=options.crf,
+        preset=options.preset,
+        pix_fmt=options.pix_fmt,
+        overwrite=options.overwrite,
+        segments=job or Job(options, reader, names=names),
+    )

@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 
 from common.cli import UsageError
+from common.media.image import as_levels
 
 SIDE = 128  # pixels of the longer side that the pictures are reduced to
 THRESHOLD = 0.5  # change from which on two frames are a cut
@@ -27,7 +28,7 @@ def check_argument(options) -> None:
 
 
 def is_cut(first: np.ndarray, second: np.ndarray, threshold: float = THRESHOLD) -> bool:
-    """Whether there is a cut between two frames, HxWx3 uint8; at a threshold of 1 there is none anywhere."""
+    """Whether there is a cut between two frames, HxWx3 uint8 or uint16; at a threshold of 1 there is none anywhere."""
     return threshold < 1 and change(first, second) >= threshold
 
 
@@ -41,7 +42,7 @@ def change(first: np.ndarray, second: np.ndarray) -> float:
     cut, which no network could follow; a jump within one shot may count as motion.
 
     Args:
-        first: HxWx3 uint8 RGB.
+        first: HxWx3 uint8 or uint16 RGB.
         second: the same size.
 
     Returns:
@@ -63,6 +64,7 @@ def _reduced(picture: np.ndarray) -> np.ndarray:
     factor = SIDE / max(height, width)
     size = [max(16, round(length * factor)) for length in (width, height)]  # the flow needs some pixels
     small = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+    small = as_levels(small, np.uint8)
     grey = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY).astype(np.float32)
     grey -= grey.mean()
     return grey / max(np.abs(grey).mean(), FLAT)

@@ -106,6 +106,7 @@ class Job(Segments):
         super().__init__(Path(options.output))
         self.folder = folder_of(self.output)
         self._facts = _facts(options, reader, network)
+        self._lasts = "-" not in (options.input, options.output)  # of a pipe nothing can be gone on with
         self._lock, self._has_begun = None, False
         if not (self.folder / "job.json").is_file():
             if self.folder.exists() and any(f.name != "lock" and f.suffix != ".tmp" for f in self.folder.iterdir()):
@@ -164,7 +165,7 @@ class Job(Segments):
             atomic.remove_halves(self.output)
         if not self.done:
             for file in self.folder.iterdir():
-                if file.name != "lock":
+                if file.name not in ("lock", "job.json"):  # that is replaced: never is there none
                     file.unlink()
             self._write(None)
 
@@ -173,6 +174,9 @@ class Job(Segments):
 
     def keeping(self, results: Iterable[Tensor], first: int) -> Iterator[Tensor]:
         """The results as they come, the first of frame `first`; that before each segment is kept."""
+        if not self._lasts:
+            yield from results
+            return
         for index, result in enumerate(results, first):
             if (index + 1) % SEGMENT == 0 and index >= self.done:
                 self.begin()
@@ -197,7 +201,7 @@ class Job(Segments):
 
     def close(self, complete: bool) -> None:
         """Remove what is not needed any more; the job of a part stays, else --resume would take that for the whole."""
-        if complete:
+        if complete or (self._has_begun and not self._lasts):
             for file in sorted(self.folder.iterdir(), key=lambda file: file.name in ("job.json", "lock")):
                 file.unlink()  # the job at last: without it nobody knows whose the others are
             self.folder.rmdir()

@@ -6,6 +6,8 @@ from fractions import Fraction
 import cv2
 import numpy as np
 
+from common.media.image import as_levels
+
 WAYS = ("split", "side")
 LINE = 400  # times the width of the line is that of the picture
 
@@ -18,7 +20,7 @@ def beside(
     """Pictures of results with the frame of the input that is shown at their time.
 
     Args:
-        results: HxWx3 uint8, and their times in seconds; None for an image stays None.
+        results: HxWx3 uint8 or uint16, and their times in seconds; None for an image stays None.
         originals: frames of the input, of any size, and their times; where times are None, one for each result.
         way: "split": the input on the left of a line, the result on its right; "side": the whole of both.
     """
@@ -33,13 +35,14 @@ def beside(
 
 
 def one_picture(original: np.ndarray, image: np.ndarray, way: str) -> np.ndarray:
-    """A picture of two, HxWx3 uint8; `original` is enlarged where it is smaller; `way` as for `beside`."""
+    """A picture of two, of the type of `image`; `original` is enlarged where it is smaller; `way` as for `beside`."""
     height, width = image.shape[:2]
+    original = as_levels(original, image.dtype)
     if original.shape != image.shape:
         original = cv2.resize(original, (width, height), interpolation=cv2.INTER_CUBIC)
     if way == "side":
         return np.hstack((original, image))
     middle, half = width // 2, max(1, width // LINE // 2)
     picture = np.hstack((original[:, :middle], image[:, middle:]))
-    picture[:, max(0, middle - half) : middle + half] = 255
+    picture[:, max(0, middle - half) : middle + half] = np.iinfo(image.dtype).max
     return picture

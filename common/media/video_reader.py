@@ -10,21 +10,19 @@ import logging
 import math
 import os
 import re
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from functools import partial
-from itertools import islice, pairwise, repeat
+from itertools import islice, pairwise
 from pathlib import Path
 
 import av
 import numpy as np
 from av.video.reformatter import VideoReformatter
 
+from common.media import deep_color, hdr
 from common.media.containers import (
     FILTER,
-    QUEUE,
     THREADS,
     check_size,
     explained,
@@ -32,8 +30,9 @@ from common.media.containers import (
     open_input,
     usual_matrix,
 )
-from common.media.image import IMAGE_SUFFIXES, has_alpha, list_frames, read_image
+from common.media.image import IMAGE_SUFFIXES, as_levels, has_alpha, list_frames, read_image
 from common.media.packet_times import Clock, PictureFrames, frame_rate
+from common.media.read_ahead import ahead, in_order
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +41,7 @@ UNTOLD = (0, 2)  # RGB, and unknown: `usual_matrix` stands for them
 
 
 def open_clip(
-    path: str | os.PathLike, start: Fraction | None = None, end: Fraction | None = None
+    path: str | os.PathLike, start: Fraction | None = None, end: Fraction | None = None, *, deep: bool = False
 ) -> "VideoReader | FolderReader":
     """Open a clip for reading.
 
@@ -51,10 +50,11 @@ def open_clip(
             come in the order of their names, numbers compared as numbers.
         start: of a video: seconds after its first frame; frames before are left out.
         end: of a video: seconds after its first frame; frames from there on are left out.
+        deep: what has more than 8 bits a channel comes in 16, as uint16, white being 65535.
 
     Returns:
-        A reader, which can be iterated again and again: `for image in reader` gives HxWx3 uint8 RGB,
-        `for image, time in reader.timed()` also the time in seconds as a Fraction (None for images). Attributes:
+        A reader, which can be iterated again and again: `for image in reader` gives HxWx3 RGB, `for image, time in
+        reader.timed()` also the time in seconds as a Fraction (None for images). Attributes: `dtype`, uint8 or uint16;
         `path`; `size` (H, W); `frame_rate`, an exact Fraction in Hz (None for images); `num_frames`, for progress only
         (None where unknown); `names` of the image files (None for videos); `damage`, after reading: what
         of a video had to be guessed or was cut off (None: nothing), and `is_cut_off`. A damaged frame, or one of
@@ -68,23 +68,23 @@ def open_clip(
     """
     path = Path(path)
     if path.is_file() and path.suffix.lower() not in IMAGE_SUFFIXES:
-        return VideoReader(path, start or Fraction(0), end)
+        return VideoReader(path, start or Fraction(0), end, deep=deep)
     if start is not None or end is not None:
         raise ValueError(f"{path} is no video, --start and --end do not go with it: choose images by a pattern")
     if path.is_file():
-        return FolderReader(path, [path])
+        return FolderReader(path, [path], deep=deep)
     if path.is_dir():
         files = list_frames(path)
         if not files:
             raise ValueError(f"no images in {path}: expected frames ({' '.join(IMAGE_SUFFIXES)}), or give a video file")
-        return FolderReader(path, files)
+        return FolderReader(path, files, deep=deep)
     # Brackets and the like in the name of a folder that is there are no pattern.
     pattern = os.path.join(glob.escape(str(path.parent)), path.name) if path.parent.is_dir() else str(path)
     files = [file for file in glob.glob(pattern) if os.path.isfile(file)]
     if not files:
         raise FileNotFoundError(f"{path} does not exist: expected a video file, a folder of frames or a quoted pattern")
     files.sort(key=lambda file: [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", file)])
-    return FolderReader(path, [Path(file) for file in files])
+    return FolderReader(path, [Path(file) for file in files], deep=deep)
 
 
 def missing_numbers(names: Sequence[str]) -> int:
@@ -100,12 +100,17 @@ def missing_numbers(names: Sequence[str]) -> int:
 class _Reader:
     damage: str | None = None
     is_cut_off = False
+    dtype = np.dtype(np.uint8)  # of the frames
 
     def __iter__(self) -> Iterator[np.ndarray]:
         return (image for image, _ in self.timed())
 
+    def at_least(self, count: int) -> int:
+        """How many frames there are, counted up to `count`."""
+        return sum(1 for _ in islice(self, count))
+
     def timed(self) -> Iterator[tuple[np.ndarray, Fraction | None]]:
-        """The frames, HxWx3 uint8 RGB, each with its time in seconds."""
+        """The frames, HxWx3 RGB of the type `dtype`, each with its time in seconds."""
         return ahead(self._read())
 
 
@@ -114,22 +119,27 @@ class FolderReader(_Reader):
 
     frame_rate = None
 
-    def __init__(self, path: Path, files: Sequence[Path]):
+    def __init__(self, path: Path, files: Sequence[Path], *, deep: bool = False):
         self.path, self.files = path, files
         self.names = [file.name for file in files]
         self.num_frames = len(files)
-        self.size = read_image(files[0], upright=True).shape[:2]
+        first = read_image(files[0], upright=True, deep=True)
+        self.size = first.shape[:2]
+        if first.dtype == np.uint16 and deep:
+            self.dtype = first.dtype
+        elif first.dtype == np.uint16:
+            log.warning("%s: its 16 bits a channel become 8", path)
         if has_alpha(files[0]):
             log.warning("%s: its alpha channel is dropped", files[0])
         if missing := missing_numbers(self.names):
             log.warning("%s: between its first and last image %d numbers are missing", path, missing)
 
     def timed(self) -> Iterator[tuple[np.ndarray, None]]:
-        """The frames, HxWx3 uint8 RGB, without times; read by as many threads as there are cores."""
-        return _in_order((partial(self._image, file) for file in self.files), THREADS)
+        """The frames, HxWx3 RGB of the type `dtype`, without times; read by as many threads as there are cores."""
+        return in_order((partial(self._image, file) for file in self.files), THREADS)
 
     def _image(self, file: Path) -> tuple[np.ndarray, None]:
-        image = read_image(file, upright=True)
+        image = as_levels(read_image(file, upright=True, deep=self.dtype == np.uint16), self.dtype)
         check_size(file, image.shape, self.size)
         return image, None
 
@@ -140,12 +150,16 @@ class VideoReader(_Reader):
     Times count from the first frame and are the file's own (variable frame rates included). Where they differ from a
     multiple of 1 / frame_rate by the container's rounding only (Matroska stores milliseconds), they are that multiple.
     Matrix and range of the colours are those that the file tells; where it does not tell, limited BT.709 from 720p
-    upwards and BT.601 below, as players do. 10 bits become 8; transfer curves, HDR ones too, are left alone.
+    upwards and BT.601 below, as players do. 10 bits and more become 16 if `deep`, else 8; transfer curves, HDR ones
+    too, are left alone. `hdr` is what the first frame tells of its display and light.
     """
 
     names = None
 
-    def __init__(self, path: Path, begin: Fraction = Fraction(0), end: Fraction | None = None):
+    def __init__(
+        self, path: Path, begin: Fraction = Fraction(0), end: Fraction | None = None, *, deep: bool = False
+    ):  # fmt: skip
+        self.deep = deep
         self.path, self.is_trimmed = path, bool(begin) or end is not None
         self.start = self.length = None  # first frame, seconds by the file's clock; seconds from there to `end`
         self._said = set()
@@ -195,11 +209,13 @@ class VideoReader(_Reader):
         self.primaries, self.transfer = int(frame.color_primaries), int(frame.color_trc)
         aspect = stream.sample_aspect_ratio or Fraction(1)
         self.aspect = aspect if self.size == (frame.height, frame.width) else 1 / aspect  # of a pixel, upright
-        components = frame.format.components
-        bits = max(component.bits for component in components)
-        if bits > 8:
+        self.hdr = hdr.told(frame)
+        bits = deep_color.bits(frame.format)
+        if bits > 8 and self.deep:
+            self.dtype = np.dtype(np.uint16)
+        elif bits > 8:
             self._say(f"its {bits} bits a channel become 8; curve and colours stay as its tags tell")
-        if any(component.is_alpha for component in components) and not _is_opaque(frame):
+        if any(component.is_alpha for component in frame.format.components) and not _is_opaque(frame):
             self._say("its alpha channel is dropped")
         if frame.interlaced_frame:
             self._say("it is interlaced and its combs stay; better give what ffmpeg -i INPUT -vf bwdif makes of it")
@@ -251,6 +267,18 @@ class VideoReader(_Reader):
             if self.start is None or seconds >= self.start:
                 yield frame, seconds
 
+    def _image(self, frame, count: int, converter: VideoReformatter) -> np.ndarray:
+        """A frame, the `count`-th, as it is given."""
+        matrix = frame.colorspace if frame.colorspace in MATRICES else self.matrix
+        if self.dtype == np.uint16:
+            rgb = deep_color.to_rgb(frame, matrix, converter)
+        else:
+            formats = {"format": "rgb24", "src_colorspace": matrix, "interpolation": FILTER}
+            rgb = converter.reformat(frame, **formats).to_ndarray()
+        image = np.ascontiguousarray(_upright(rgb, frame))
+        check_size(f"frame {count} of {self.path}", image.shape, self.size)
+        return image
+
     def _read(self):
         converter = VideoReformatter()
         count, time = 0, None
@@ -267,10 +295,7 @@ class VideoReader(_Reader):
                 if frame.is_corrupt and not self.damage:  # no error: recordings of broadcasts begin so
                     self.damage = f"frame {count} is damaged, the decoder guessed part of it"
                     self._say(self.damage)
-                matrix = frame.colorspace if frame.colorspace in MATRICES else self.matrix
-                rgb = converter.reformat(frame, format="rgb24", src_colorspace=matrix, interpolation=FILTER)
-                image = np.ascontiguousarray(_upright(rgb.to_ndarray(), frame))
-                check_size(f"frame {count} of {self.path}", image.shape, self.size)
+                image = self._image(frame, count, converter)
                 time = self._time(seconds, time)
                 if pictures.clock.jumped:
                     self._say("its clock jumps; what follows is moved, sound and picture alike")
@@ -300,26 +325,6 @@ class VideoReader(_Reader):
         if abs(time - exact) < self.time_base:
             time = exact
         return time if previous is None or time > previous else previous + self.time_base
-
-
-def ahead(iterator):
-    """The items of a generator, a few of them prepared in a thread."""
-    try:
-        yield from _in_order(repeat(partial(next, iterator, None)), 1)
-    finally:
-        iterator.close()
-
-
-def _in_order(jobs: Iterator[Callable], threads: int):
-    """What calls give, a few of them done before they are asked for; it ends where they end, or one gives None."""
-    workers = ThreadPoolExecutor(threads)
-    try:
-        begun = deque(workers.submit(job) for job in islice(jobs, QUEUE + threads - 1))
-        while begun and (item := begun.popleft().result()) is not None:
-            begun.extend(workers.submit(job) for job in islice(jobs, 1))
-            yield item
-    finally:
-        workers.shutdown(cancel_futures=True)
 
 
 def _is_opaque(frame) -> bool:

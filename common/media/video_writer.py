@@ -1,34 +1,29 @@
-"""Writers of clips: a folder of PNG files, or a video file with its sound; `open_writer` chooses."""
+"""The writer of a video file with its sound, and `open_writer`, which chooses it or that of a folder."""
 
 import logging
 import math
 import os
-from collections import deque
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
-from threading import Lock
 
 import av
 import numpy as np
 from av.video.reformatter import VideoReformatter
 
 from common import atomic
+from common.media import deep_color
 from common.media.containers import (
     CONTAINERS,
     FILTER,
-    QUEUE,
     STILL,
-    THREADS,
     UNKNOWN,
-    check_size,
     usual_matrix,
 )
 from common.media.encoders import Encoding
-from common.media.image import write_image
-from common.media.segments import SEGMENT, TICK, Segments, frame_name, packets
+from common.media.frame_writer import FolderWriter, Writer
+from common.media.segments import SEGMENT, TICK, Segments, packets
 from common.media.tracks import texts, tracks_of
 from common.media.video_reader import FolderReader, VideoReader
 
@@ -38,86 +33,7 @@ log = logging.getLogger(__name__)
 WRITABLE = f"a folder (with a final slash, whatever its name), or a file ending in {' '.join(CONTAINERS)}"
 
 
-class _Writer:
-    """Checks frames and hands them, in order, to worker threads; one, unless they may be encoded side by side."""
-
-    def __init__(self, path: Path, segments: Segments, threads: int = 1):
-        self.path, self._segments = path, segments
-        self.count = 0  # frames accepted
-        self._size = None
-        self._jobs = deque()
-        self._worker, self._most = ThreadPoolExecutor(threads), QUEUE + threads - 1  # jobs at once
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, kind, error, trace):
-        self.close(complete=kind is None)
-
-    def write(self, image: np.ndarray, time: Fraction | None = None) -> None:
-        """Append a frame.
-
-        Args:
-            image: HxWx3 uint8 RGB; the caller may change it afterwards. None stands for one that is there already, of a
-                conversion that is gone on with.
-            time: seconds, growing, as from `timed()`, for variable frame rates; None: count / frame_rate. Folders
-                ignore it.
-
-        Raises:
-            ValueError: another type, or another size than the first frame's.
-            OSError: this frame or one of the few before it could not be written, as on a full disk.
-        """
-        if self.count < self._segments.done:
-            image = None
-        else:
-            if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
-                raise ValueError(f"cannot write a frame of {image.dtype} {image.shape}: expected HxWx3 uint8 RGB")
-            self._size = self._size or image.shape
-            check_size(f"output frame {self.count}", image.shape, self._size)
-            image = image.copy()
-        if len(self._jobs) == self._most:
-            self._jobs.popleft().result()  # waits, and raises what went wrong there
-        self._jobs.append(self._worker.submit(self._encode, image, self.count, time))
-        self.count += 1
-
-    def close(self, complete: bool = True) -> None:
-        """Finish the clip; with `complete=False` the sound ends with the last frame. Called by the `with` block."""
-        if self._worker is not None:
-            worker, self._worker = self._worker, None
-            self._jobs.append(worker.submit(self._end, list(self._jobs), complete))  # there Ctrl-C does no harm
-            worker.shutdown()
-            for job in self._jobs:
-                job.result()
-
-    def _end(self, jobs: list[Future], complete: bool) -> None:
-        wait(jobs)  # with several threads the last frames are still being written
-        self._finish(complete and not any(job.exception() for job in jobs))
-
-
-class FolderWriter(_Writer):
-    """PNG files; see `open_writer`."""
-
-    def __init__(self, path: Path, names: Sequence[str] | None, segments: Segments):
-        super().__init__(path, segments, THREADS)
-        self._names, self._begins = names, Lock()
-        if names and len({Path(name).stem for name in names}) < len(names):
-            raise ValueError(f"some input frames differ in folder or extension only: expected unique names in {path}")
-        path.mkdir(parents=True, exist_ok=True)
-
-    def _encode(self, image, index, time):
-        if image is None:
-            return
-        if self._names and index >= len(self._names):
-            raise ValueError(f"{self.path} gets more frames than the {len(self._names)} names given: give no names")
-        with self._begins:
-            self._segments.begin()
-        write_image(self.path / frame_name(self._names, index), image)
-
-    def _finish(self, complete):
-        self._segments.close(complete)
-
-
-class VideoWriter(_Writer):
+class VideoWriter(Writer):
     """A video file; see `open_writer`."""
 
     def __init__(
@@ -129,6 +45,8 @@ class VideoWriter(_Writer):
         self._kind = CONTAINERS[path.suffix.lower()]
         self._encoding = encoding
         encoding.check(self._kind)
+        if like and like.hdr and not encoding.tells(self._kind):
+            log.warning("%s: not taken over: display and light of HDR (h264, h265 and av1 take them)", like.path)
         self._like, self._overwrite = like, overwrite
         self._tracks = tracks_of(tracks_from, like, self._kind) if tracks_from else None
         self._converter = VideoReformatter()
@@ -162,22 +80,28 @@ class VideoWriter(_Writer):
     def _encode_frame(self, image, index):
         if self._container is None:
             self._segments.begin()
-            self._begin_segment(self._segments.path(index), *image.shape[:2])
+            self._begin_segment(self._segments.path(index), *image.shape[:2], image.dtype == np.uint16)
         context = self._stream.codec_context
-        frame = self._converter.reformat(
-            av.VideoFrame.from_ndarray(image, format="rgb24"),
-            format=context.pix_fmt,
-            dst_colorspace=context.colorspace or None,
-            dst_color_range=context.color_range,
-            interpolation=FILTER,
-        )
+        if image.dtype == np.uint16:
+            frame = deep_color.from_rgb(image, context.format, context.colorspace, self._converter)
+        else:
+            frame = self._converter.reformat(
+                av.VideoFrame.from_ndarray(image, format="rgb24"),
+                format=context.pix_fmt,
+                dst_colorspace=context.colorspace or None,
+                dst_color_range=context.color_range,
+                interpolation=FILTER,
+            )
+        for tag in ("colorspace", "color_primaries", "color_trc"):  # ProRes takes them from the frame
+            setattr(frame, tag, getattr(context, tag))
         frame.pts, frame.time_base = self._last, self._tick
         self._store(frame)
 
-    def _begin_segment(self, path: Path, height: int, width: int) -> None:
+    def _begin_segment(self, path: Path, height: int, width: int, deep: bool) -> None:
         self._open = path.with_suffix(".part.mkv")
         container = av.open(str(self._open), "w", format="matroska", options={"avoid_negative_ts": "disabled"})
-        stream = self._encoding.add_stream(container, self._kind, self.frame_rate, height, width)
+        told = self._like and self._like.hdr
+        stream = self._encoding.add_stream(container, self._kind, self.frame_rate, height, width, deep=deep, hdr=told)
         stream.time_base = stream.codec_context.time_base = self._tick
         is_rgb = stream.codec_context.format.is_rgb
         stream.codec_context.color_range = 2 if is_rgb else 1  # full, limited
@@ -280,6 +204,13 @@ class VideoWriter(_Writer):
             raise OSError(f"{self.path}: could not be written ({error.strerror or error}){done}") from error
 
 
+def is_folder(path: str | os.PathLike) -> bool:
+    """Whether an output is meant as a folder of PNG files."""
+    ends_in_slash = os.fspath(path).endswith(("/", os.sep))
+    path = Path(path)
+    return path.is_dir() or ends_in_slash or (not path.suffix and path.name.lower() not in CONTAINERS)
+
+
 def open_writer(
     path: str | os.PathLike,
     *,
@@ -299,8 +230,9 @@ def open_writer(
     A video is written in segments, which are joined at the end of the `with` block. Ctrl-C and exceptions reach it:
     the file is playable and holds what was done; where an earlier file is, that stays, and the new one is named beside
     it (NAME.part.mp4). A name that somebody else's file has is never taken.
-    H.264 by default, in limited-range yuv420p, which cannot hold odd sizes: these become yuv444p, exact in size but
-    refused by some players. WebM is VP9. Matroska and WebM round times to milliseconds, AVI to whole frames.
+    H.264 by default, in limited-range yuv420p (of 10 bits for frames of uint16), which cannot hold odd sizes: these
+    become yuv444p, exact in size but refused by some players. WebM is VP9. Matroska and WebM round times to
+    milliseconds, AVI to whole frames.
 
     Args:
         path: .mp4 .mov .mkv .avi .webm, or a folder for PNG frames (no extension, or it exists, or it ends in a slash).
@@ -321,10 +253,9 @@ def open_writer(
         ValueError: the output exists, is the input or has an unknown extension; the frame rate is missing; the encoder
             does not take what it is asked for.
     """
-    ends_in_slash = os.fspath(path).endswith(("/", os.sep))
+    folder = is_folder(path)
     path = Path(path)
     suffix = path.suffix.lower()
-    folder = path.is_dir() or ends_in_slash or (not suffix and path.name.lower() not in CONTAINERS)
     if path.is_file() if folder else suffix not in CONTAINERS:
         raise ValueError(f"cannot write {path}: expected {WRITABLE}")
     files = getattr(like, "files", [])

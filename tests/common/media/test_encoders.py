@@ -94,3 +94,42 @@ def test_every_container_takes_its_usual_codec():
     for kind in CONTAINERS.values():
         Encoding().check(kind)
         assert kind.codec in ENCODERS
+
+
+@pytest.mark.parametrize(
+    ("suffix", "flags", "deep"),
+    [
+        (".mp4", {}, True),
+        (".mkv", {"codec": "h265"}, True),
+        (".mkv", {"codec": "ffv1"}, True),
+        (".mov", {"codec": "prores"}, True),
+        (".mkv", {"codec": "av1", "pix_fmt": "yuv420p10le"}, True),
+        (".mp4", {"pix_fmt": "yuv420p"}, False),
+        (".webm", {"pix_fmt": "yuv444p"}, False),
+        (".mkv", {"codec": "vp8"}, False),
+        (".mp4", {"pix_fmt": "yuv420p99"}, False),
+    ],
+)
+def test_more_than_eight_bits_go_where_they_fit(suffix, flags, deep):
+    assert Encoding(**flags).is_deep(CONTAINERS[suffix]) is deep
+
+
+@pytest.mark.parametrize(("codec", "size", "pix_fmt"), [
+    ("h264", (48, 64), "yuv420p10le"), ("h264", (47, 65), "yuv444p10le"), ("ffv1", (48, 64), "gbrp16le"),
+    ("prores", (48, 64), "yuv422p10le"),
+])  # fmt: skip
+def test_frames_of_sixteen_bits_are_encoded_in_ten_or_as_they_are(tmp_path, codec, size, pix_fmt):
+    frames = [frame.astype(np.uint16) * 200 + 3 for frame in moving(3, *size)]
+    path = write_video(tmp_path / "out.mkv", frames, codec=codec)
+    assert codec_of(path)[1] == pix_fmt
+    found = np.stack(list(open_clip(path, deep=True)))
+    assert found.dtype == np.uint16
+    assert np.abs(found.astype(int) - frames).mean() < (1e-9 if codec == "ffv1" else 3000)
+
+
+@pytest.mark.parametrize("codec", ["h264_nvenc", "h265_nvenc", "av1_nvenc"])
+def test_an_encoder_that_this_machine_lacks_is_refused_in_a_line(monkeypatch, codec):
+    assert av.codec.Codec(ENCODERS[codec].name, "w").is_encoder
+    monkeypatch.setattr(Encoding, "_works", lambda *_, **__: False)
+    with pytest.raises(ValueError, match=f"--codec {codec} cannot be opened on this machine: expected an NVIDIA GPU"):
+        Encoding(codec).check(CONTAINERS[".mp4"])

@@ -206,3 +206,12 @@ def test_pil_need_not_be_there(monkeypatch):
     monkeypatch.delitem(frame_kinds.sys.modules, "PIL.Image")
     assert not frame_kinds.is_image(KINDS["PIL"])
     assert same(like(as_tensor(FRAME), FRAME), FRAME)
+
+
+def test_arrays_of_sixteen_bits_come_back_as_they_went():
+    levels = np.random.default_rng(0).integers(0, 65536, (9, 8, 3)).astype(np.uint16)
+    tensor = frame_kinds.as_tensor(levels)
+    assert tensor.dtype == torch.float32
+    assert tensor.max() <= 1
+    np.testing.assert_array_equal(frame_kinds.like(tensor, levels), levels)
+    np.testing.assert_array_equal(frame_kinds.like(tensor * 2 - 0.5, levels).min((0, 1)), 0)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from common.media import image as module
-from common.media.image import crop_to_multiple, list_frames, read_image, to_uint8, write_image
+from common.media.image import as_levels, crop_to_multiple, list_frames, read_image, to_uint8, write_image
 
 
 @pytest.fixture
@@ -194,3 +194,19 @@ def test_crop_to_multiple(picture):
     assert crop_to_multiple(picture[..., 0], 1).shape == (33, 47)
     with pytest.raises(ValueError, match="smaller"):
         crop_to_multiple(picture[:3], 4)
+
+
+def test_sixteen_bits_stay_where_they_are_asked_for(tmp_path):
+    levels = np.random.default_rng(0).integers(0, 65536, (5, 6, 3)).astype(np.uint16)
+    write_image(tmp_path / "deep.png", levels)
+    np.testing.assert_array_equal(read_image(tmp_path / "deep.png", deep=True), levels)
+    np.testing.assert_array_equal(read_image(tmp_path / "deep.png"), np.round(levels / 257))
+    with pytest.raises(ValueError, match="uint16"):
+        write_image(tmp_path / "deep.jpg", levels)
+
+
+def test_levels_of_eight_bits_are_levels_of_sixteen_and_back():
+    levels = np.arange(256, dtype=np.uint8)
+    assert as_levels(levels, np.uint16)[[0, 1, 255]].tolist() == [0, 257, 65535]
+    np.testing.assert_array_equal(as_levels(as_levels(levels, np.uint16), np.uint8), levels)
+    assert as_levels(np.array([128, 129], np.uint16), np.uint8).tolist() == [0, 1]

@@ -14,6 +14,7 @@ from common.media import own_video
 from common.media.image import read_image, write_image
 from common.media.video_reader import open_clip
 from tests.helpers.clips import moving, write_video
+from tests.helpers.deep_clips import LEVELS, first_frame, planes_of, read_deep, write_ramp
 
 
 @pytest.fixture
@@ -170,3 +171,42 @@ def test_sigterm_ends_like_ctrl_c_and_frames_have_one_size(options, monkeypatch)
     own_video.open_input(options)
     assert signal.getsignal(signal.SIGTERM) is signal.default_int_handler
     assert torch.backends.cudnn.benchmark
+
+
+@pytest.mark.parametrize(
+    ("name", "flags"),
+    [
+        ("out.mkv", {"codec": "ffv1", "pix_fmt": "yuv420p10le"}),
+        ("out.mkv", {"codec": "ffv1"}),
+        ("out.mov", {"codec": "prores"}),
+        ("out/", {}),
+    ],
+)
+def test_a_pq_ramp_keeps_all_its_levels(options, tmp_path, name, flags):
+    options.input, options.output = str(write_ramp(tmp_path / "in.mkv")), f"{tmp_path}/{name}"
+    vars(options).update(flags)
+    reader = own_video.open_input(options)
+    own_video.write_output(reader.timed(), reader, options)
+    if name == "out/":
+        assert len(np.unique(read_deep(tmp_path / "out")[0])) == len(LEVELS)
+        return
+    frame = first_frame(options.output)
+    assert (frame.color_primaries, frame.color_trc) == (9, 16)
+    luma = planes_of(frame)[0]
+    assert len(np.unique(luma)) == len(LEVELS)
+    if frame.format.name == "yuv420p10le":
+        np.testing.assert_array_equal(np.unique(luma), LEVELS)
+
+
+@pytest.mark.parametrize(
+    ("name", "flags"), [("out.mp4", {"pix_fmt": "yuv420p"}), ("out.mkv", {"codec": "vp9", "pix_fmt": "yuv420p"})]
+)
+def test_where_only_eight_bits_fit_a_line_says_so(options, tmp_path, name, flags, caplog):
+    options.input, options.output = str(write_ramp(tmp_path / "in.mkv")), f"{tmp_path}/{name}"
+    vars(options).update(flags)
+    reader = own_video.open_input(options)
+    assert reader.dtype == np.uint8
+    own_video.write_output(reader.timed(), reader, options)
+    assert "its 10 bits a channel become 8" in caplog.text
+    frame = first_frame(options.output)
+    assert (frame.format.name, frame.color_primaries, frame.color_trc) == ("yuv420p", 9, 16)

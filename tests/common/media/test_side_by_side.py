@@ -5,7 +5,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from common.media.side_by_side import beside
+from common.media.side_by_side import beside, one_picture
 
 
 def flat(level, height=4, width=8):
@@ -41,3 +41,10 @@ def test_what_is_there_already_stays_so_and_counts():
     pictures = [picture for picture, _ in beside(results, [(flat(1), None), (flat(2), None)], "side")]
     assert pictures[0] is None
     assert pictures[1][0, 0, 0] == 2
+
+
+def test_pictures_of_sixteen_bits():
+    dark, bright = np.full((4, 8, 3), 1, np.uint8), np.full((4, 8, 3), 60_000, np.uint16)
+    picture = one_picture(dark, bright, "split")
+    assert picture.dtype == np.uint16
+    assert picture[0, [0, 4, 7], 0].tolist() == [257, 65535, 60_000]

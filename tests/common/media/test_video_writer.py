@@ -4,7 +4,6 @@ import itertools
 import os
 import subprocess
 import sys
-import threading
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
@@ -13,9 +12,8 @@ import av
 import numpy as np
 import pytest
 
-from common.media import video_writer
 from common.media.containers import CONTAINERS
-from common.media.image import read_image, write_image
+from common.media.image import write_image
 from common.media.video_reader import open_clip
 from common.media.video_writer import open_writer
 from tests.helpers.clips import NTSC, moving, sound_of, write_video, write_with_sound
@@ -306,21 +304,3 @@ def test_memory_does_not_grow_with_length(tmp_path):
         for count in (50, 250)
     ]
     assert peak[1] - peak[0] < 20_000  # KiB; 200 frames are 45,000
-
-
-def test_images_are_written_side_by_side(tmp_path, monkeypatch):
-    frames, together, old = moving(9), threading.Barrier(3), video_writer.write_image
-
-    def write_one(path, image):
-        if path.stem in ("00000000", "00000001", "00000002"):
-            together.wait(timeout=20)  # fails unless three are here at once
-        if path.stem == "00000006":
-            raise OSError("the disk is full")
-        old(path, image)
-
-    monkeypatch.setattr(video_writer, "THREADS", 3)
-    monkeypatch.setattr(video_writer, "write_image", write_one)
-    with pytest.raises(OSError, match="the disk is full"):
-        write(f"{tmp_path}/out/", frames)
-    for number, frame in enumerate(frames[:6]):
-        assert np.array_equal(read_image(tmp_path / f"out/{number:08d}.png"), frame)
