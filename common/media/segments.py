@@ -32,6 +32,7 @@ log = logging.getLogger(__name__)
 SEGMENT = 100  # frames of the result: as many are lost at most
 TICK = Fraction(1, 1000)  # Matroska's; what is stored are ticks of the result, however long: they stay exact
 ENDING = ".segments"
+ANNEXB = {"h264": "h264_mp4toannexb", "hevc": "hevc_mp4toannexb"}  # what an AVI takes these in other form by
 # Of a command line: what may differ when it is gone on with.
 APART = ("resume", "overwrite", "debug", "quiet", "offline", "from_the_box", "shard", "input", "output", "local_rank")
 
@@ -242,7 +243,7 @@ def packets(paths: list[Path], gap: int, *, annexb: bool = False) -> Iterator[av
                 depth = stream.codec_context.reorder_depth
                 decoding = deque(shown[0] - gap * (depth - k) for k in range(depth))
             decoding.extend(shown)
-            name = {"h264": "h264_mp4toannexb", "hevc": "hevc_mp4toannexb"}.get(stream.codec_context.name)
+            name = ANNEXB.get(stream.codec_context.name)
             change = BitStreamFilterContext(name, stream).filter if annexb and name else lambda packet: [packet]
             for packet in source.demux(stream):
                 if packet.size:

@@ -23,7 +23,7 @@ from common.media.containers import (
 )
 from common.media.encoders import Encoding
 from common.media.frame_writer import FolderWriter, Writer
-from common.media.segments import SEGMENT, TICK, Segments, packets
+from common.media.segments import ANNEXB, SEGMENT, TICK, Segments, packets
 from common.media.tracks import texts, tracks_of
 from common.media.video_reader import FolderReader, VideoReader
 
@@ -183,6 +183,8 @@ class VideoWriter(Writer):
         container = av.open(str(part), "w", format=self._kind.format)
         stream = container.add_stream_from_template(segment, opaque=True)
         stream.time_base, stream.rate = self._tick, self.frame_rate
+        if self._kind.format == "avi" and segment.codec_context.name in ANNEXB:
+            stream.codec_context.extradata = None  # its key frames bring what Matroska keeps there, in another form
         if self._kind.format in ("mp4", "mov"):
             codec = segment.codec_context  # players by Apple expect hvc1; ProRes's tag is all that Matroska keeps of it
             tag = {"hevc": "hvc1", "prores": bytes(codec.extradata or b"").decode("latin1")}.get(codec.name)

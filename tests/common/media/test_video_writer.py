@@ -131,6 +131,15 @@ def test_interrupt_leaves_a_playable_file(tmp_path, suffix):
     assert sorted(os.listdir(tmp_path)) == ["in.mp4", path.name]
 
 
+def test_an_avi_holds_h264_in_one_form(tmp_path):
+    write(tmp_path / "out.avi", moving(4))
+    start_codes = (b"\0\0\1", b"\0\0\0\1")  # of streams without a container; what Matroska keeps begins with a 1
+    with av.open(str(tmp_path / "out.avi")) as container:
+        stream = container.streams.video[0]
+        assert bytes(stream.codec_context.extradata).startswith(start_codes)
+        assert bytes(next(container.demux(stream))).startswith(start_codes)
+
+
 @pytest.mark.skipif(os.name != "posix", reason="sends SIGINT")
 def test_real_ctrl_c_during_encoding(tmp_path):
     code = """if True:
