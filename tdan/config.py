@@ -131,7 +131,7 @@ PRESETS = {
     "TDAN_free": Config(
         channels=24, blocks_before=2, blocks_after=8, groups=2, add_bicubic=True,
         data="free_bi,drawn_bi:0.3", valid_data="real_bi", total_batch=8, crop=24,
-        steps=10_000, learning_rate=4e-4, weight_decay=0.0, milestones=(0.4, 0.6, 0.75, 0.85, 0.92, 0.97), ema=0.999,
+        steps=6000, learning_rate=4e-4, weight_decay=0.0, milestones=(0.4, 0.6, 0.75, 0.85, 0.92, 0.97), ema=0.999,
         amp="auto", thread_num=1, valid_samples=24, valid_every_step=1000, save_every_step=100,
     ),
     "TDAN_tiny_bi": _tiny("bi"),
