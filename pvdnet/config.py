@@ -155,7 +155,8 @@ def build_parser() -> cli.Parser:
         "network, the blurry input itself, or what a classical filter makes of it")  # fmt: skip
     add("--parity", action="store_true", help="with --input: crop to multiples of 4 and leave BIMNet's rest out, "
         "as the published code does; else pad")  # fmt: skip
-    add("--export", choices=("onnx",), help="write the network to --output, such as pvdnet.onnx")
+    add("--export", choices=("onnx", "dynamo"), help="write the network to --output, such as pvdnet.onnx; dynamo: by "
+        "torch.export, see the card")  # fmt: skip
     add("--export_size", metavar="WxH", help="fixed size of the exported network, which BIMNet needs; else any "
         "multiples of 4")  # fmt: skip
     cli.add_run_arguments(parser, "logs/PVDNet_TOG2021")

@@ -63,6 +63,7 @@ def export(options, config: Config) -> int:
         dict.fromkeys(INPUTS, frames),
         inputs(compared),
         axes=None if fixed else AXES,
+        dynamo=options.export == "dynamo",
         tolerance=TOLERANCE[config.with_BIMNet],
         size=options.export_size or f"any size in multiples of {multiple}",
     )

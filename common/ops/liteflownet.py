@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from common.ops.correlation import correlation
+from common.ops.exporting import exporting
 from common.ops.memory_format import fastest_layout, join, layout_of
 from common.ops.warp import backward_warp
 
@@ -175,7 +176,7 @@ class Regularization(nn.Module):
 def _windows(flow: Tensor, size: int) -> Tensor:
     """The size x size pixels around every pixel of a flow, with zeros outside: (B, 2, h, w, size, size)."""
     padded = F.pad(flow, [size // 2] * 4)
-    if torch.jit.is_tracing():  # exporters know no unfold behind a pad
+    if exporting():  # no exporter knows unfold behind a pad
         shifts = [slice(k, k + 1 - size or None) for k in range(size)]
         return torch.stack([torch.stack([padded[:, :, y, x] for x in shifts], 4) for y in shifts], 4)
     return padded.unfold(2, size, 1).unfold(3, size, 1)  # views, without a copy
