@@ -7,6 +7,7 @@ from typing import Any
 
 import gradio as gr
 
+from common.cli import UsageError
 from common.demo import examples, tasks
 from common.demo.tasks import TASKS
 
@@ -89,10 +90,16 @@ def build() -> gr.Blocks:
 
 
 def serve(host: str, port: int) -> None:
-    """Serve the page until Ctrl-C."""
+    """Serve the page until Ctrl-C.
+
+    Raises:
+        UsageError: the port is taken, or there is no such address.
+    """
     blocks = build()
-    _, address, _ = blocks.launch(
-        server_name=host, server_port=port, share=False, max_file_size="500mb", quiet=True, prevent_thread_lock=True
-    )
+    how: dict[str, Any] = {"share": False, "max_file_size": "500mb", "quiet": True, "prevent_thread_lock": True}
+    try:
+        _, address, _ = blocks.launch(server_name=host, server_port=port, **how)
+    except OSError as error:
+        raise UsageError(f"cannot serve at {host}, port {port}: give another --port, or --host") from error
     print(f"{address} (Ctrl-C ends it)", flush=True)
     blocks.block_thread()

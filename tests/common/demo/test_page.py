@@ -1,5 +1,6 @@
 """The page: built with every task, and one line where gradio is missing."""
 
+import socket
 import sys
 
 import pytest
@@ -64,3 +65,11 @@ def test_an_error_is_a_line_on_the_page_without_the_folder(page, tmp_path):
     (tmp_path / "bad.mp4").write_bytes(b"no video" * 99)
     with pytest.raises(module.gr.Error, match=r"^'bad\.mp4 cannot be opened"):
         called(blocks, "work", "deblur", str(tmp_path / "bad.mp4"), None, None)
+
+
+def test_a_port_that_is_taken_is_one_line(page):
+    module, _ = page
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(cli.UsageError, match=f"^cannot serve at 127.0.0.1, port {port}: give another --port"):
+            module.serve("127.0.0.1", port)
