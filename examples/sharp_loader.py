@@ -11,7 +11,7 @@ from common.media.video_reader import open_clip
 deblur = pvdnet.load(sys.argv[2], config="".join(sys.argv[3:]))
 
 
-def collate(paths):  # the clips of a batch, sharp: T x H x W x 3 uint8 each
+def collate(paths: list[Path]) -> list[torch.Tensor]:  # the clips of a batch, sharp: T x H x W x 3 uint8 each
     return [torch.stack([torch.from_numpy(frame) for frame in deblur(open_clip(path))]) for path in paths]
 
 

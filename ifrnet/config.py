@@ -120,7 +120,8 @@ def build_parser() -> cli.Parser:
     add("--protocol", nargs="+", choices=INTERPOLATION, help="how to score; all that the data set has if not given")
     add("--blend", action="store_true", help="score or write the mean of the two frames, without a network")
     add("--dis", action="store_true", help="score or write what DIS flow from both sides makes, without a network")
-    add("--export", choices=("onnx",), help="write the network to --output, such as ifrnet.onnx")
+    add("--export", choices=("onnx", "dynamo"), help="write the network to --output, such as ifrnet.onnx; dynamo: by "
+        "torch.export, see the card")  # fmt: skip
     add("--export_size", metavar="WxH", help="fixed size of the exported network; else any multiples of 16")
     group = parser.add_argument_group("your own video")
     frame_rate.add_arguments(group)

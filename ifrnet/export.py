@@ -57,6 +57,7 @@ def export(options, config: Config) -> int:
         {"img0": frames, "img1": frames, "t": torch.full(example[:1], 0.5)},
         inputs(compared, multiple),
         axes=None if fixed else AXES,
+        dynamo=options.export == "dynamo",
         tolerance=TOLERANCE,
         size=size,
         note="; t has no effect, these weights know t = 1/2 only" if network.ignores_time else "",

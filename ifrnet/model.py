@@ -18,6 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from common.ops.exporting import exporting
 from common.ops.memory_format import fastest_layout, layout_of
 from common.ops.warp import backward_warp
 
@@ -98,7 +99,7 @@ class ResBlock(nn.Module):
     def _renew_side(self, y: Tensor, layer: nn.Module) -> Tensor:
         """`y` with its last channels passed through `layer`; in place where no gradient needs the old ones."""
         side = layer(y[:, self.main :])
-        if torch.is_grad_enabled() or torch.jit.is_tracing():
+        if torch.is_grad_enabled() or exporting():
             return torch.cat((y[:, : self.main], side), 1)
         y[:, self.main :] = side
         return y
@@ -189,7 +190,7 @@ class IFRNet(nn.Module):
 
     def decode(self, pair: Pair, t: Tensor, scale_factor: float = 1.0) -> dict[str, Tensor]:
         """The part of `forward` that depends on t; takes the same t and scale_factor, returns the same."""
-        pair = pair.repeat(len(t) // len(pair.mean))
+        pair = pair.repeat(t.shape[0] // pair.mean.shape[0])
         outputs = {}
         features0, features1 = pair.features0[3], pair.features1[3]
         time = t.view(-1, 1, 1, 1).to(features0).expand(-1, 1, *features0.shape[-2:])  # N 1 h w
@@ -255,6 +256,8 @@ def check_size(img0: Tensor, img1: Tensor, scale_factor: float) -> None:
     Raises:
         ValueError: they differ in shape, or are no multiple of 16 / scale_factor.
     """
+    if exporting():  # they would become constants; the exporter chose sizes that fit
+        return
     sizes = [int(size) for size in img0.shape[-2:]]
     inner = [int(size * scale_factor) for size in sizes]
     fits = all(size and size % MULTIPLE == 0 for size in inner)

@@ -127,7 +127,7 @@ def preset(name: str) -> Config:
 
 def build_parser() -> cli.Parser:
     """Flags of the published code under their names and short forms, and those of every paper."""
-    parser = cli.Parser(prog="pvdnet/run.py", description="PVDNet: train, evaluate, or deblur your own video.")
+    parser = cli.Parser(prog="pvdnet/run.py", description="PVDNet: train, evaluate, deblur your own video, or export.")
     keep = argparse.SUPPRESS
     add = parser.add_argument
     add("--config", help="preset: a file in pvdnet/configs; testing without it reads the run folder's saved one")
@@ -155,6 +155,10 @@ def build_parser() -> cli.Parser:
         "network, the blurry input itself, or what a classical filter makes of it")  # fmt: skip
     add("--parity", action="store_true", help="with --input: crop to multiples of 4 and leave BIMNet's rest out, "
         "as the published code does; else pad")  # fmt: skip
+    add("--export", choices=("onnx", "dynamo"), help="write the network to --output, such as pvdnet.onnx; dynamo: by "
+        "torch.export, see the card")  # fmt: skip
+    add("--export_size", metavar="WxH", help="fixed size of the exported network, which BIMNet needs; else any "
+        "multiples of 4")  # fmt: skip
     cli.add_run_arguments(parser, "logs/PVDNet_TOG2021")
     cli.add_common_arguments(parser)
     parser.set_defaults(project=Config.project)
@@ -186,12 +190,12 @@ def _check(options: argparse.Namespace, config: Config) -> None:
     check_plugin("--network", "models/archs", config.network)
     check_plugin("--trainer", "models/trainers", config.trainer)
     cli.check_run_options(options, ("identity",))
-    if bool(options.input) != bool(options.output):
-        raise cli.UsageError("--input and --output go together")
+    if bool(options.output) != bool(options.input or options.export):
+        raise cli.UsageError("--output goes with --input and with --export, and they need it")
     alone = config.network == "BIMNet"
     if options.is_train and (alone, config.trainer) in ((True, "trainer"), (False, "trainer_BIMNet")):
         raise cli.UsageError(f"--network {config.network} does not go with --trainer {config.trainer}")
-    if alone and not options.identity and (options.input or config.data == "random"):
-        raise cli.UsageError("BIMNet alone deblurs nothing: --input and --data random need a PVDNet")
-    if not options.input:
+    if alone and not options.identity and (options.input or options.export or config.data == "random"):
+        raise cli.UsageError("BIMNet alone deblurs nothing: --input, --export and --data random need a PVDNet")
+    if not (options.input or options.export):
         mixtures.check_use(config.data, options.is_train, SETS, TRAINING_SETS)

@@ -76,7 +76,7 @@ class Deblurrer(FrameByFrame):
         self.amp, self.parity, self.device = amp, parity, torch.device(device)
         self.tile = -(-tile // BIMNET_MULTIPLE) * BIMNET_MULTIPLE
 
-    def __call__(self, frames: Iterable[Kind]) -> Iterator[Kind]:
+    def __call__(self, frames: Iterable[Kind]) -> Iterator[Kind]:  # type: ignore[override]
         """Sharp frames of a clip, one by one: each needs the result before it, which the iterator keeps.
 
         Args:

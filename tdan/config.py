@@ -157,7 +157,8 @@ def build_parser() -> cli.Parser:
     add("--protocol", nargs="+", choices=PROTOCOLS, help="how to score; all that the data set has if not given")
     add("--baseline", nargs="?", const="bicubic", choices=METHODS,
         help="score or write what an enlargement without a network makes, bicubic if none is named")  # fmt: skip
-    add("--export", choices=("onnx",), help="write the network to --output, such as tdan.onnx")
+    add("--export", choices=("onnx", "dynamo"), help="write the network to --output, such as tdan.onnx; dynamo: by "
+        "torch.export, see the card")  # fmt: skip
     add("--export_size", metavar="WxH", help="fixed low-resolution size of the exported network; else any")
     group = parser.add_argument_group("windows and parts, in testing and with --input")
     group.add_argument("--padding", choices=PADDINGS,

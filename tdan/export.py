@@ -51,6 +51,7 @@ def export(options, config: Config) -> int:
         {"frames": torch.zeros(example[0], WINDOW, 3, *example[1:])},
         inputs(compared),
         axes=None if fixed else AXES,
+        dynamo=options.export == "dynamo",
         tolerance=TOLERANCE[network.deform[0].border],
         size=options.export_size or "any size",
     )

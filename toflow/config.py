@@ -213,7 +213,8 @@ def build_parser() -> cli.Parser:
     add("--baseline", nargs="?", const="plain", choices=METHODS,
         help="score or write what a classical method makes, without a network: "
         + "; ".join(f"{name}: {what}" for name, what in METHODS.items()))  # fmt: skip
-    add("--export", choices=("onnx",), help="write the network to --output, such as toflow.onnx")
+    add("--export", choices=("onnx", "dynamo"), help="write the network to --output, such as toflow.onnx; dynamo: by "
+        "torch.export, see the card")  # fmt: skip
     add("--export_size", metavar="WxH", help="fixed size of the exported network; else sizes are free, see the card")
     group = parser.add_argument_group("your own video")
     group.add_argument("--padding", default="replicate", choices=PADDINGS,

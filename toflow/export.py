@@ -64,6 +64,7 @@ def export(options, config: Config) -> int:
         {"frames": torch.zeros(example[0], network.form.frames, 3, *example[1:])},
         inputs(compared, network.form.frames),
         axes=None if fixed else AXES,
+        dynamo=options.export == "dynamo",
         tolerance=TOLERANCE,
         size=size,
     )

@@ -1,5 +1,10 @@
-"""Export to ONNX, for every paper: traced, compared with the network itself, and only then given its name."""
+"""Export to ONNX, for every paper: written, compared with the network itself, and only then given its name.
 
+By tracing (`--export onnx`), in seconds, or by `torch.export` (`--export dynamo`): PyTorch's newer exporter takes up to
+a minute and needs onnxscript, and fewer programs read its version of ONNX.
+"""
+
+import logging
 import os
 import warnings
 from collections.abc import Iterable
@@ -12,7 +17,9 @@ from torch import Tensor, nn
 from common import cli
 
 OPSET = 16  # the first with GridSample, so readable by the most programs
+NEWER_OPSET = 18  # of the newer exporter, which writes none below
 Inputs = dict[str, Tensor]  # of the file, by name, in the order in which the graph takes them
+Axes = dict[str, dict[int, str]]  # names of the dimensions that may change, by tensor and position
 
 
 def target(options, suffix: str = ".onnx") -> Path:
@@ -33,6 +40,13 @@ def target(options, suffix: str = ".onnx") -> Path:
         import onnxruntime  # noqa: F401
     except ImportError as error:
         raise ValueError(f"--export needs {error.name}: pip install -c constraints.txt -e '.[export]'") from error
+    if getattr(options, "export", "") == "dynamo":
+        try:
+            import onnxscript  # noqa: F401
+        except ImportError as error:
+            raise ValueError(
+                f"--export dynamo needs {error.name}: pip install -c constraints.txt -e '.[export,dynamo]'"
+            ) from error
     return path
 
 
@@ -63,7 +77,7 @@ def smooth_frames(draw: torch.Generator, count: int, height: int, width: int, st
 @torch.no_grad()
 def save(
     graph: nn.Module, path: Path, example: Inputs, compared: Iterable[Inputs], *,
-    axes: dict[str, dict[int, str]] | None, tolerance: float, size: str, note: str = "",
+    axes: Axes | None, tolerance: float, size: str, note: str = "", dynamo: bool = False,
 ) -> None:  # fmt: skip
     """Write the graph to `path`, where it replaces what is there, and print one line about the file.
 
@@ -76,16 +90,20 @@ def save(
         tolerance: difference from which on the file is refused.
         size: the sizes that the file takes, for the line.
         note: more for the line.
+        dynamo: write it by `torch.export`.
 
     Raises:
-        ValueError: file and network differ; then nothing is written.
+        ValueError: file and network differ, or `torch.export` cannot keep the sizes free; then nothing is written.
     """
     import onnx
 
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_suffix(".part.onnx")
     try:
-        trace(graph, part, example, axes)
+        if dynamo:
+            write_newer(graph, part, example, axes)
+        else:
+            trace(graph, part, example, axes)
         onnx.checker.check_model(part)
         difference = largest_difference(graph, part, compared)
         if not difference <= tolerance:  # nan too
@@ -94,18 +112,16 @@ def save(
     finally:
         part.unlink(missing_ok=True)
     print(
-        f"{path}: {path.stat().st_size / 1e6:.1f} MB, opset {OPSET}, {size}, "
+        f"{path}: {path.stat().st_size / 1e6:.1f} MB, opset {NEWER_OPSET if dynamo else OPSET}, {size}, "
         f"max difference to PyTorch {difference:.1e}{note}"
     )
 
 
-def trace(
-    graph: nn.Module, path: Path, example: Inputs, axes: dict[str, dict[int, str]] | None, output: str = "pred"
-) -> None:
+def trace(graph: nn.Module, path: Path, example: Inputs, axes: Axes | None, output: str = "pred") -> None:
     """Write the graph to `path`, unchecked; see `save`."""
     with warnings.catch_warnings():
         # Of the tracer about the networks' checks of sizes, whose results do not depend on the size, and of the
-        # exporter about its age. The one of torch.export needs a minute and onnxscript, and fixed the batch of a (B,).
+        # exporter about its age.
         warnings.simplefilter("ignore")
         torch.onnx.export(
             graph,
@@ -117,6 +133,31 @@ def trace(
             opset_version=OPSET,
             dynamo=False,
         )
+
+
+def write_newer(graph: nn.Module, path: Path, example: Inputs, axes: Axes | None) -> None:
+    """Write the graph to `path` by `torch.export`, unchecked; see `save`.
+
+    Raises:
+        ValueError: it cannot keep the sizes free.
+    """
+    from torch._dynamo.exc import UserError
+
+    tensors = tuple(x.clone() for x in example.values())  # one that is given twice would become one input
+    shapes = tuple(dict.fromkeys(axes[name], torch.export.Dim.DYNAMIC) for name in example) if axes else None
+    logging.disable(logging.WARNING)  # that torchvision's operators are missing
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            program = torch.export.export(graph, tensors, dynamic_shapes=shapes, strict=False)
+            names = {"input_names": list(example), "output_names": ["pred"]}
+            made = torch.onnx.export(program, tensors, dynamo=True, opset_version=NEWER_OPSET, verbose=False, **names)
+            made.save(path)
+    except UserError as error:
+        remedy = "give --export_size, or trace it with --export onnx"
+        raise ValueError(f"torch.export cannot keep the sizes of this network free: {remedy}") from error
+    finally:
+        logging.disable(logging.NOTSET)
 
 
 def largest_difference(graph: nn.Module, path: Path, compared: Iterable[Inputs]) -> float:

@@ -4,9 +4,11 @@
 """
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from fractions import Fraction
+from typing import Any, overload
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -131,7 +133,15 @@ class FrameByFrame:
     deep: bool = True
     build_parser: Callable[[], cli.Parser]
 
-    def __call__(self, frames: Iterable[Kind]) -> Iterable[Kind]:
+    @overload
+    def __call__(self, frames: Sequence[Kind]) -> list[Kind]: ...
+    @overload
+    def __call__(self, frames: np.ndarray) -> np.ndarray: ...
+    @overload
+    def __call__(self, frames: Tensor) -> Tensor: ...
+    @overload
+    def __call__(self, frames: Iterable[Kind]) -> Iterable[Kind]: ...
+    def __call__(self, frames: Any) -> Any:
         """The result of every frame of a clip.
 
         Args:

@@ -14,6 +14,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
+from common.ops.exporting import exporting
+
 BORDERS = ("torchvision", "tdan")
 CHUNK = {"cpu": 2**24, "cuda": 2**29}  # bytes of columns at a time: a CPU's cache is small, a GPU wants to be busy
 KEPT = 2**29  # bytes of columns that are kept for the backward pass; more are made again
@@ -102,7 +104,7 @@ def deform_conv2d(
 
     row = image.shape[1] * taps * w * framed.element_size()
     chunk = chunk or CHUNK.get(image.device.type, KEPT)
-    if torch.jit.is_tracing() or len(image) * h * row <= chunk:
+    if exporting() or len(image) * h * row <= chunk:
         return part(slice(None), slice(None))
     if torch.is_grad_enabled() and len(image) * h * row > kept:
         return _in_parts(lambda *place: checkpoint(part, *place, use_reentrant=False), len(image), h, chunk // row)
@@ -173,12 +175,12 @@ def _check(
             "(O, C / groups, kh, kw), O a multiple of groups"
         )
     count = offset.shape[1] // (2 * taps)
-    if len(offset) != len(image) or not count or offset.shape[1] % (2 * taps) or image.shape[1] % count:
+    if offset.shape[0] != image.shape[0] or not count or offset.shape[1] % (2 * taps) or image.shape[1] % count:
         raise ValueError(
             f"offset {tuple(offset.shape)} does not fit image {tuple(image.shape)}: expected (N, {2 * taps} G, h, w) "
             "with a G that divides C"
         )
     if bias is not None and bias.shape != weight.shape[:1]:
         raise ValueError(f"bias {tuple(bias.shape)}: expected {tuple(weight.shape[:1])}")
-    if mask is not None and mask.shape != (len(offset), count * taps, *offset.shape[2:]):
+    if mask is not None and mask.shape != (offset.shape[0], count * taps, *offset.shape[2:]):
         raise ValueError(f"mask {tuple(mask.shape)}: expected {(len(offset), count * taps, *offset.shape[2:])}")

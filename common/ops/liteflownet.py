@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from common.ops.correlation import correlation
+from common.ops.exporting import exporting
 from common.ops.memory_format import fastest_layout, join, layout_of
 from common.ops.warp import backward_warp
 
@@ -163,14 +164,22 @@ class Regularization(nn.Module):
         with torch.autocast(flow.device.type, enabled=False):
             weight = (distance.amin(1, keepdim=True) - distance).exp()
             total = weight.sum(1, keepdim=True)
-            # The windows are views: B h w k k, without a copy.
             weight = weight.permute(0, 2, 3, 1).unflatten(3, (self.kernel, self.kernel))
-            windows = F.pad(flow, [self.kernel // 2] * 4).unfold(2, self.kernel, 1).unfold(3, self.kernel, 1)
+            windows = _windows(flow, self.kernel)
             parts = []
             for window, scale in zip(windows.unbind(1), (self.moduleScaleX, self.moduleScaleY), strict=True):
                 weighted = (weight * window).flatten(3).permute(0, 3, 1, 2)  # B k*k h w
                 parts.append(scale(weighted) / total)  # B 1 h w
         return torch.cat(parts, 1)  # B 2 h w
+
+
+def _windows(flow: Tensor, size: int) -> Tensor:
+    """The size x size pixels around every pixel of a flow, with zeros outside: (B, 2, h, w, size, size)."""
+    padded = F.pad(flow, [size // 2] * 4)
+    if exporting():  # no exporter knows unfold behind a pad
+        shifts = [slice(k, k + 1 - size or None) for k in range(size)]
+        return torch.stack([torch.stack([padded[:, :, y, x] for x in shifts], 4) for y in shifts], 4)
+    return padded.unfold(2, size, 1).unfold(3, size, 1)  # views, without a copy
 
 
 class LiteFlowNet(nn.Module):
@@ -211,7 +220,7 @@ class LiteFlowNet(nn.Module):
                 f"images {tuple(first.shape)} and {tuple(second.shape)}: expected one shape (B, 3, H, W), "
                 "H and W multiples of 32; pad or crop them"
             )
-        batch = len(first)
+        batch = first.shape[0]
         images = torch.cat((first, second))  # both images share one pass: 2B 3 H W
         images = images.contiguous(memory_format=self.memory_format or fastest_layout(self))
         features = self.moduleFeatures(images)

@@ -4,6 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from common.ops.exporting import exporting
+
 
 def backward_warp(
     image: Tensor, flow: Tensor, *, padding: str, mode: str = "bilinear", align_corners: bool = True
@@ -32,8 +34,8 @@ def backward_warp(
     with torch.autocast(image.device.type, enabled=False):
         # Normalised as linspace(-1, 1) + flow / ((size - 1) / 2).
         dtype = torch.promote_types(image.dtype, torch.float32)
-        x = torch.linspace(-1, 1, width, dtype=dtype, device=image.device).view(1, 1, width)
-        y = torch.linspace(-1, 1, height, dtype=dtype, device=image.device).view(1, height, 1)
+        x = _from_minus_one_to_one(width, dtype, image.device).view(1, 1, width)
+        y = _from_minus_one_to_one(height, dtype, image.device).view(1, height, 1)
         flow = flow.to(dtype)
         grid = torch.stack(
             (x + flow[:, 0] * (2 / max(width - 1, 1)), y + flow[:, 1] * (2 / max(height - 1, 1))), dim=-1
@@ -42,3 +44,10 @@ def backward_warp(
             grid = grid.nan_to_num(nan=-1.0)  # whose own gradient still tells
         warped = F.grid_sample(image.to(dtype), grid, mode=mode, padding_mode=padding, align_corners=align_corners)
     return warped.to(image.dtype)
+
+
+def _from_minus_one_to_one(count: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """linspace(-1, 1, count), whose count `torch.export` would keep as a constant."""
+    if exporting():
+        return torch.arange(count, dtype=dtype, device=device) * (2 / max(count - 1, 1)) - 1
+    return torch.linspace(-1, 1, count, dtype=dtype, device=device)

@@ -37,7 +37,7 @@ def blur_invariant_flow(BIMNet: nn.Module | None, current: Tensor, previous: Ten
     height, width = current.shape[-2:]
     rows, columns = height - height % 32, width - width % 32
     if BIMNet is None or not rows or not columns:
-        return current.new_zeros(len(current), 2, height, width, dtype=torch.float32)
+        return torch.zeros_like(current[:, :2], dtype=torch.float32)
     flow = BIMNet(current[..., :rows, :columns], previous[..., :rows, :columns])  # B 2 rows/2 columns/2
     flow = F.interpolate(flow, (rows, columns), mode="bilinear", align_corners=False)  # B 2 rows columns
     return F.pad(flow, (0, width - columns, 0, height - rows))  # B 2 H W

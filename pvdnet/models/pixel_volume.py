@@ -31,7 +31,7 @@ def pixel_volume(deblurred: Tensor, flow: Tensor, current: Tensor, ksize: int = 
         flow of its neighbour q - (i, j) points at, moved by the same (i, j): the previous frame at
         trunc(q - (i, j) + flow(q - (i, j))) + (i, j). Zero where that neighbour lies outside the frame.
     """
-    batch, _, height, width = current.shape
+    height, width = current.shape[-2:]
     radius = ksize // 2
     pad = 2 * radius  # a clamped coordinate lies up to `radius` outside, and a window adds as much again
     source = F.pad(_gray(deblurred.detach()), (pad, pad, pad, pad)).flatten(1)  # B (H+2pad)*(W+2pad)
@@ -39,24 +39,23 @@ def pixel_volume(deblurred: Tensor, flow: Tensor, current: Tensor, ksize: int = 
     stride = width + 2 * pad
 
     flow = flow.detach().float().nan_to_num(nan=torch.inf)  # no number, of a network that diverges: outside
-    x = (torch.arange(width, device=flow.device) + flow[:, 0]).trunc()  # B H W
-    y = (torch.arange(height, device=flow.device)[:, None] + flow[:, 1]).trunc()
-    # Clamping keeps every index inside `source` and leaves what was outside outside.
+    x = torch.arange(width, device=flow.device) + flow[:, 0]  # B H W
+    y = torch.arange(height, device=flow.device)[:, None] + flow[:, 1]
+    # Clamping keeps every index inside `source` and leaves what was outside outside; `long` truncates toward zero.
     x = x.clamp(-radius, width - 1 + radius).long()
     y = y.clamp(-radius, height - 1 + radius).long()
     index = (y + pad) * stride + (x + pad)
 
-    volume = current.new_zeros(batch, ksize**2, height, width)
+    channels = []
     for i in range(-radius, radius + 1):
-        column_from, column_to = max(0, -i), min(width, width - i)  # neighbours whose pixel q is inside the frame
         x_inside = (x + i >= 1) & (x + i <= width - 2)
+        columns = slice(max(0, -i), min(0, -i) or None)  # of neighbours whose pixel q is inside the frame
         for j in range(-radius, radius + 1):
-            row_from, row_to = max(0, -j), min(height, height - j)
-            here = (slice(None), slice(row_from, row_to), slice(column_from, column_to))
-            there = (slice(None), slice(row_from + j, row_to + j), slice(column_from + i, column_to + i))
+            here = (slice(None), slice(max(0, -j), min(0, -j) or None), columns)
+            there = (slice(None), slice(max(0, j), min(0, j) or None), slice(max(0, i), min(0, i) or None))
             inside = x_inside[here] & (y[here] + j >= 1) & (y[here] + j <= height - 2)
             at = index[here] + (j * stride + i)
             value = source.gather(1, at.flatten(1)).view_as(at)
-            channel = (i + radius) * ksize + (j + radius)
-            volume[:, channel][there] = torch.where(inside, value, fallback[there])
-    return volume
+            value = torch.where(inside, value, fallback[there])
+            channels.append(F.pad(value, (max(0, i), max(0, -i), max(0, j), max(0, -j))))  # B H W
+    return torch.stack(channels, 1)

@@ -2,6 +2,7 @@
 
 import runpy
 import sys
+import tomllib
 
 import cv2
 import numpy as np
@@ -12,7 +13,7 @@ from PIL import Image
 import ifrnet
 from common.checkpoints import checkpoint_file
 from common.media.video_reader import open_clip
-from common.papers import ROOT
+from common.papers import PAPERS, ROOT
 from pvdnet.models.deblurnet import DeblurNet
 from qpwcnet.checkpoints import new_network
 from qpwcnet.config import PRESETS
@@ -41,6 +42,12 @@ def test_they_are_short_and_all_tested():
         assert len(text.splitlines()) <= 20, path
         assert f"python examples/{path.name}" in text
         assert f"def test_{path.stem}(" in (ROOT / "tests/repository/test_examples.py").read_text()
+
+
+def test_every_package_tells_that_it_is_typed():
+    packaged = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["package-data"]["*"]
+    assert "py.typed" in packaged
+    assert [name for name in ("common", *PAPERS) if not (ROOT / name / "py.typed").is_file()] == []
 
 
 def test_camera_flow(example, monkeypatch):

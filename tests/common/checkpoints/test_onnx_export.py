@@ -20,8 +20,8 @@ def _empty_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
 
-def options(output="out.onnx", overwrite=False, export_size=None):
-    return SimpleNamespace(output=output, overwrite=overwrite, export_size=export_size)
+def options(output="out.onnx", overwrite=False, export_size=None, export="onnx"):
+    return SimpleNamespace(output=output, overwrite=overwrite, export_size=export_size, export=export)
 
 
 def test_the_file_that_is_written(monkeypatch):
@@ -32,6 +32,9 @@ def test_the_file_that_is_written(monkeypatch):
     with pytest.raises(ValueError, match=r"out\.onnx exists: give another output, or --overwrite"):
         onnx_export.target(options())
     assert onnx_export.target(options(overwrite=True)) == Path("out.onnx")
+    monkeypatch.setitem(sys.modules, "onnxscript", None)
+    with pytest.raises(ValueError, match=r"--export dynamo needs onnxscript: pip install .*'\.\[export,dynamo\]'"):
+        onnx_export.target(options("new.onnx", export="dynamo"))
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     with pytest.raises(ValueError, match="--export needs onnxruntime: pip install"):
         onnx_export.target(options(overwrite=True))
@@ -96,3 +99,25 @@ def test_a_file_that_differs_gets_no_name(off, told):
         save(Graph(off).eval(), "out.onnx")
     assert [path.name for path in Path().iterdir()] == ["out.onnx"]
     assert Path("out.onnx").read_text() == "mine"
+
+
+class OneSize(nn.Module):
+    def forward(self, image):
+        return image * int(image.shape[2])
+
+
+@pytest.mark.parametrize("build", [Graph, OneSize])
+def test_the_newer_exporter(build, capfd):
+    pytest.importorskip("onnxscript", reason="the extra dynamo is not installed")
+    inputs = [{"image": torch.rand(1, 3, *size)} for size in ((8, 12), (5, 9))]
+    given = {"axes": AXES, "tolerance": 1e-5, "size": "any size", "dynamo": True}
+    if build is OneSize:
+        with pytest.raises(ValueError, match="cannot keep the sizes of this network free: give --export_size"):
+            onnx_export.save(build().eval(), Path("out.onnx"), inputs[0], inputs, **given)
+        assert list(Path().iterdir()) == []
+        given["axes"] = None
+        inputs = inputs[:1]
+    onnx_export.save(build().eval(), Path("out.onnx"), inputs[0], inputs, **given)
+    out, error = capfd.readouterr()
+    assert out.startswith("out.onnx: 0.0 MB, opset 18, any size, max difference to PyTorch ")
+    assert error == ""

@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from common.checkpoints import checkpoint_file
-from common.ops.liteflownet import LEVELS, LiteFlowNet, _warp, estimate_flow
+from common.ops.liteflownet import LEVELS, LiteFlowNet, _warp, _windows, estimate_flow
 from tests.helpers.networks import lively_liteflownet
 
 
@@ -82,3 +82,12 @@ def test_maps_are_half_as_large_and_in_float32_whatever_the_precision(network):
     assert flow.dtype == low.dtype == torch.float32
     assert flow.abs().max() > 0.1
     assert low.isfinite().all()
+
+
+@pytest.mark.filterwarnings("ignore:.torch.jit.trace:DeprecationWarning")
+@pytest.mark.parametrize("size", [3, 7])
+def test_windows_of_an_exporter_are_those_of_unfold(size):
+    flow = torch.rand(2, 2, 9, 12)
+    traced = torch.jit.trace(lambda x: _windows(x, size), torch.rand(1, 2, 8, 8), check_trace=False)
+    assert torch.equal(traced(flow), _windows(flow, size))
+    assert torch.equal(_windows(flow, size)[..., size // 2, size // 2], flow)

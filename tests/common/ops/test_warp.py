@@ -1,5 +1,7 @@
 """Backward warping: known motions, borders, gradients, autocast."""
 
+from functools import partial
+
 import pytest
 import torch
 from torch.autograd import gradcheck
@@ -81,3 +83,11 @@ def test_a_flow_that_is_no_number_is_safe_and_shows_in_the_gradient(padding, val
     flow = torch.nn.functional.conv2d(torch.full((1, 3, 64, 64), value), scale)
     backward_warp(image, flow, padding=padding).sum().backward()
     assert not scale.grad.isfinite().all()
+
+
+@pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning", "ignore:.torch.jit.trace:DeprecationWarning")
+def test_traced_it_warps_frames_of_another_size():
+    warp = partial(backward_warp, padding="border")
+    traced = torch.jit.trace(lambda *x: warp(*x), (torch.rand(1, 3, 8, 8), torch.rand(1, 2, 8, 8)), check_trace=False)
+    image, flow = torch.rand(2, 3, 17, 24), 4 * torch.randn(2, 2, 17, 24)
+    torch.testing.assert_close(traced(image, flow), warp(image, flow), atol=2e-5, rtol=0)
