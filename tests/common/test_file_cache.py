@@ -10,7 +10,7 @@ from common.media.image import read_image, write_image
 def test_files_are_read_once_while_they_are_kept(tmp_path, monkeypatch):
     reads = []
     decode = image._decode
-    monkeypatch.setattr(image, "_decode", lambda path, upright: reads.append(path.name) or decode(path, upright))
+    monkeypatch.setattr(image, "_decode", lambda path, *how: reads.append(path.name) or decode(path, *how))
     for name in "abc":
         write_image(tmp_path / f"{name}.png", np.full((8, 8, 3), 50, np.uint8))
     with file_cache.FILES.keeping(2 * 192):

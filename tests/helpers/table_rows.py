@@ -29,6 +29,8 @@ ROWS = {
 def build(folder: Path) -> None:
     """Write the project: a part of two real sets and the weights of a tiny network; its ROOT has to be `folder`."""
     generator = np.random.default_rng(0)
+    (folder / "results").mkdir(exist_ok=True)
+    (folder / "results/README.md").write_text("<!-- box --><!-- /box -->\n")
     (folder / "README.md").write_text(
         "before\n<!-- tables -->\n<!-- /tables -->\n<!-- layout -->\n<!-- /layout -->\nafter\n"
     )

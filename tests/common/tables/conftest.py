@@ -1,6 +1,7 @@
 import pytest
 
 from common import papers
+from common.sets import clips  # noqa: F401  where the real clips are is asked once, not while ROOT is another
 from tests.helpers import table_rows
 
 

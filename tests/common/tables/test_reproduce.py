@@ -65,7 +65,7 @@ def test_a_clone_is_clean_afterwards(project):
     git("init", "--quiet")
     git("add", "--all")
     before = git("status", "--porcelain", "--untracked-files=all")
-    assert len(before.splitlines()) == 1 + 1 + 2 * len(ROWS)  # .gitignore, pages, csv files; neither data nor weights
+    assert len(before.splitlines()) == 1 + 2 + 2 * len(ROWS)  # .gitignore, pages, csv files; neither data nor weights
     assert measure(project) == 0
     assert git("status", "--porcelain", "--untracked-files=all") == before
 
