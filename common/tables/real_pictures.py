@@ -89,7 +89,7 @@ def coloured(model, frames: list[np.ndarray]) -> Pictures:
 
 
 JOBS = {
-    "between": Job("ifrnet", "toy_pig_00", 12, (100, 60, 240, 180), between),
+    "between": Job("ifrnet", "carpark_00", 12, (120, 60, 240, 180), between),
     "enlarged": Job("tdan", "skyline_00", 12, (160, 90, 240, 180), enlarged),
     "denoised": Job(
         "toflow", "sam2juggle_00", 12, (120, 60, 240, 180),
@@ -103,7 +103,7 @@ JOBS = {
     "flow": Job("qpwcnet", "sam2juggle_00", 10, (120, 0, 280, 252), coloured),
 }  # fmt: skip
 FAILS = {  # the clip on which a job does worst against what needs no weights
-    "between": "carpark_00", "enlarged": "sam2juggle_00", "denoised": "carpark_00", "deblocked": "butterfly_00",
+    "between": "butterfly_00", "enlarged": "sam2juggle_00", "denoised": "carpark_00", "deblocked": "butterfly_00",
     "deblurred": "butterfly_00", "flow": "carpark_00",
 }  # fmt: skip
 JOBS |= {f"{name}_fails": JOBS[name]._replace(clip=clip, frame=12) for name, clip in FAILS.items()}
