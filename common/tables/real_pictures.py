@@ -123,24 +123,28 @@ def frames_of(clip: str, first: int, count: int) -> list[np.ndarray]:
 def picture(job: Job, device: str) -> np.ndarray:
     """Input, result and truth side by side."""
     made = job.make(load(job, device), frames_of(job.clip, job.frame - WINDOW // 2, WINDOW))
-    x, y, width, height = job.crop
-    return sheet({name: np.ascontiguousarray(image[y : y + height, x : x + width]) for name, image in made.items()})
+    return sheet(cropped(made, job.crop))
+
+
+def cropped(pictures: Pictures, crop: tuple[int, int, int, int]) -> Pictures:
+    """The same part of each: x, y, width, height."""
+    x, y, width, height = crop
+    return {name: np.ascontiguousarray(image[y : y + height, x : x + width]) for name, image in pictures.items()}
 
 
 def slow_motion(device: str, path: Path) -> None:
     """An animation: every second frame of a clip as it is, and in slow motion by the frames between."""
     job = JOBS["between"]
     model, clip = load(job, device), frames_of(job.clip, 4, 13)[::2]
-    x, y, width, height = job.crop
-    clip = [np.ascontiguousarray(frame[y : y + height, x : x + width]) for frame in clip]
     shown = []
     for first, last in pairwise(clip):
         for k in range(SLOW):
-            shown.append(sheet({"as it is": first, "IFRNet_free": first if k == 0 else model(first, last, k / SLOW)}))
+            made = {"as it is": first, "IFRNet_free": first if k == 0 else model(first, last, k / SLOW)}
+            shown.append(sheet(cropped(made, job.crop)))
     animation = cv2.Animation()
     animation.frames = [frame[..., ::-1].copy() for frame in shown]
     animation.durations = np.full(len(shown), 60, np.int32)
-    cv2.imwriteanimation(str(path), animation, [cv2.IMWRITE_WEBP_QUALITY, 80])
+    cv2.imwriteanimation(str(path), animation, [cv2.IMWRITE_WEBP_QUALITY, 92])
 
 
 def main(argv: list[str]) -> int:
