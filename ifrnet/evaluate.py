@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from tqdm import tqdm
 
-from common.media.image import read_clip, to_uint8, write_image
+from common.media.image import mean_image, read_clip, to_uint8, write_image
 from common.ops.autocast import autocast
 from common.ops.pad import pad_centred
 from common.scoring.evaluation import Evaluation
@@ -196,7 +196,7 @@ def write_pictures(folder: Path, k: int, prediction: np.ndarray, frames: list[np
     The overlay is the mean of the two inputs; the error is absolute, a channel, four times enlarged.
     """
     truth, shown = frames[k], to_uint8(prediction)
-    overlay = to_uint8((frames[0].astype(np.float32) + frames[-1]) / 510)
+    overlay = mean_image(frames[0], frames[-1])
     error = to_uint8(ERROR_GAIN * np.abs(prediction - truth / np.float32(255)))
     for kind, picture in {"prediction": shown, "truth": truth, "overlay": overlay, "error": error}.items():
         write_image(folder / f"{k}_{kind}.png", picture)

@@ -149,6 +149,7 @@ def write_newer(graph: nn.Module, path: Path, example: Inputs, axes: Axes | None
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
+            # Not strict: Python runs, so a branch that a size decides is kept as it went; `save` compares other sizes.
             program = torch.export.export(graph, tensors, dynamic_shapes=shapes, strict=False)
             names = {"input_names": list(example), "output_names": ["pred"]}
             made = torch.onnx.export(program, tensors, dynamo=True, opset_version=NEWER_OPSET, verbose=False, **names)

@@ -13,9 +13,8 @@ from common.degrade.motion_blur import blur_clip
 from common.demo.tasks import CRF, TASKS, Pair
 from common.media.video_reader import open_clip
 from common.media.video_writer import open_writer
-from common.papers import ROOT
+from common.sets.clips import REAL
 
-REAL = ROOT / "datasets/real"
 FRAMES = 12  # of a clip
 Frames = list[np.ndarray]
 

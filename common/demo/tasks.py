@@ -14,7 +14,7 @@ import numpy as np
 
 from common.cli import UsageError
 from common.degrade.matlab_imresize import imresize
-from common.media.image import to_uint8
+from common.media.image import mean_image, to_uint8
 from common.media.video_reader import open_clip
 from common.media.video_writer import open_writer
 
@@ -139,7 +139,7 @@ def _between(task: Task, model: Callable, first: np.ndarray, second: np.ndarray)
         raise UsageError(f"the pictures are {sizes} pixels: expected two of one size")
     pair = [fitted(image, task) for image in (first, second)]
     told = size_told(first.shape, pair[0].shape, task)
-    return Result(mean(*pair), model(*pair), None, told)
+    return Result(mean_image(*pair), model(*pair), None, told)
 
 
 def _clip(task: Task, model: Any, source: str | Path, folder: Path) -> Result:
@@ -150,7 +150,9 @@ def _clip(task: Task, model: Any, source: str | Path, folder: Path) -> Result:
     at = len(frames) // 2
     if task.clip.get("slow"):
         at = min(at, len(frames) - 2)
-        return Result(mean(*frames[at : at + 2]), results[min(MULTI * at + MULTI // 2, len(results) - 1)], made, told)
+        return Result(
+            mean_image(*frames[at : at + 2]), results[min(MULTI * at + MULTI // 2, len(results) - 1)], made, told
+        )
     before, after = frames[at], results[min(at, len(results) - 1)]  # there is a flow less than there are frames
     if len(after) > len(before):
         before = to_uint8(imresize(before / 255, scale=len(after) // len(before)))
@@ -210,8 +212,3 @@ def size_told(before: Iterable[int], after: Iterable[int], task: Task) -> str:
         return ""
     reduced = task.reduces and (height - rows > 1 or width - columns > 1)
     return f"{width} x {height} pixels were {'reduced' if reduced else 'cut'} to {columns} x {rows}."
-
-
-def mean(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Two frames over each other."""
-    return to_uint8((first.astype(np.float32) + second) / 510)

@@ -70,13 +70,15 @@ def from_rgb(image: np.ndarray, form: av.VideoFormat, matrix: int, converter: Vi
     frame = av.VideoFrame(image.shape[1], image.shape[0], form.name if _is_planar_rgb(form) else name)
     if form.is_rgb:
         red, green, blue = np.moveaxis(_narrowed(image, depth), 2, 0)
-        channels = (green, blue, red, np.full_like(red, 2**depth - 1))
+        channels = [green, blue, red]
+        if len(frame.planes) == 4:  # alpha is opaque
+            channels.append(np.full_like(red, 2**depth - 1))
     else:
         change = ycbcr_matrix(matrix, depth, False)
         change[:, :3] /= MOST
         made = cv2.transform(image, change.astype(np.float32))
         channels = np.moveaxis(np.minimum(made, 2**depth - 1), 2, 0)
-    for plane, channel in zip(frame.planes, channels, strict=False):  # alpha is opaque, if there is some
+    for plane, channel in zip(frame.planes, channels, strict=True):
         _plane(plane, frame.format)[:] = channel
     frame.color_range = 2 if form.is_rgb else 1
     return converter.reformat(frame, format=form.name, dst_color_range=frame.color_range, interpolation=FILTER)

@@ -92,13 +92,11 @@ def as_arrays(result: Tensor, kind: np.typing.DTypeLike = np.uint8) -> np.ndarra
     Raises:
         ValueError: it holds NaN.
     """
-    highest, levels = (
-        result.amax(),
-        to_levels(result, torch.uint16 if kind == np.uint16 else torch.uint8).permute(0, 2, 3, 1).cpu().numpy(),
-    )
+    highest, levels = result.amax(), to_levels(result, torch.uint16 if kind == np.uint16 else torch.uint8)
+    pictures = levels.permute(0, 2, 3, 1).cpu().numpy()
     if highest.isnan():
         raise ValueError("the image holds NaN values: the network diverged or its checkpoint is damaged")
-    return levels
+    return pictures
 
 
 def like(result: Tensor, frame: Kind) -> Kind:

@@ -25,16 +25,15 @@ class Hdr:
         """Parameters of an encoder of `NAMES`."""
         parts = []
         if self.chromaticities and self.luminance:
-            red, green, blue, white = (self.chromaticities[2 * k : 2 * k + 2] for k in range(4))
             least, most = self.luminance
             if encoder == "libsvtav1":
-                pair = lambda values: "({:.5f},{:.5f})".format(*values)  # noqa: E731
-                ends = f"({most:.4f},{least:.4f})"
+                places, ends = [f"{value:.5f}" for value in self.chromaticities], f"({most:.4f},{least:.4f})"
             else:  # multiples of 0.00002 and 0.0001
-                pair = lambda values: "({:.0f},{:.0f})".format(*(50_000 * value for value in values))  # noqa: E731
+                places = [f"{50_000 * value:.0f}" for value in self.chromaticities]
                 ends = f"({10_000 * most:.0f},{10_000 * least:.0f})"
+            red, green, blue, white = (f"({x},{y})" for x, y in zip(places[::2], places[1::2], strict=True))
             name = "master-display" if encoder == "libx265" else "mastering-display"
-            parts.append(f"{name}=G{pair(green)}B{pair(blue)}R{pair(red)}WP{pair(white)}L{ends}")
+            parts.append(f"{name}=G{green}B{blue}R{red}WP{white}L{ends}")
         if self.light:
             name = {"libx264": "cll", "libx265": "max-cll"}.get(encoder, "content-light")
             parts.append("{}={},{}".format(name, *self.light))

@@ -126,6 +126,11 @@ def as_levels(image: np.ndarray, kind: np.typing.DTypeLike) -> np.ndarray:
     return ((image.astype(np.uint32) + 128) // 257).astype(np.uint8)
 
 
+def mean_image(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Two frames over each other, HxWx3 uint8 as they are."""
+    return to_uint8((first.astype(np.float32) + second) / 510)
+
+
 def to_uint8(image: np.ndarray) -> np.ndarray:
     """Levels of a float image: floor(255 v + 0.5), clamped to 0..255.
 

@@ -20,7 +20,7 @@ def box_table() -> str:
         for entry in boxed(paper):
             kinds = {}  # the network's rows by what they are compared by
             for row in rows:
-                if row["checkpoint"] == BOX and row["measured"] and entry.config.endswith(row["configuration"]):
+                if row["checkpoint"] == BOX and row["measured"] and row["configuration"] == entry.path.stem:
                     kinds.setdefault((row["data"], row["protocol"], row["metric"]), []).append(row)
             for kind, own in kinds.items():
                 same = [row for row in rows if (row["data"], row["protocol"], row["metric"]) == kind]

@@ -65,8 +65,10 @@ def pages() -> dict[Path, str]:
     Raises:
         ValueError: a page without the markers between which its table stands.
     """
-    parts = {papers.ROOT / "README.md": {"tables": summary(), "layout": layout()}}
-    parts[papers.ROOT / "results/README.md"] = {"box": box_table()}
+    parts = {
+        papers.ROOT / "README.md": {"tables": summary(), "layout": layout()},
+        papers.ROOT / "results/README.md": {"box": box_table()},
+    }
     for paper in papers.PAPERS:
         page = papers.ROOT / paper / "README.md"
         parts[page] = {f"table:{paper}": results_csv.markdown(results_csv.read(paper))}

@@ -2,7 +2,7 @@
 
 python -m common.tables.real_pictures [--only ifrnet ...] [--output results/real] [--device cpu]
 
-Writes `<job>.png`, input, result and truth side by side, `<job>_fails.png`, the same where it does worst, and
+Writes `<job>.png`, input, result and truth side by side, `<job>_fails.png`, the same where it does badly, and
 slow_motion.webp. The clips are those of datasets/real; their authors and licences are in its SOURCES.csv.
 """
 
@@ -21,12 +21,12 @@ from common.degrade.by_name import clip_rng, degrade
 from common.degrade.low_resolution import make_low
 from common.degrade.matlab_imresize import imresize
 from common.degrade.motion_blur import blur_clip
-from common.media.image import to_uint8, write_image
+from common.media.image import mean_image, to_uint8, write_image
 from common.media.video_reader import open_clip
 from common.papers import ROOT
+from common.sets.clips import REAL
 from common.tables.readme_pictures import sheet
 
-REAL = ROOT / "datasets/real"
 WINDOW = 7  # frames that a job gets: those before the shown one, it, and those after
 SLOW = 6  # frames for one in the animation
 EXPOSURE = 1.0  # frame intervals of blur
@@ -56,8 +56,7 @@ class Job(NamedTuple):
 def between(model, frames: list[np.ndarray]) -> Pictures:
     """The middle frame from its neighbours."""
     first, truth, last = frames[2:5]
-    blend = to_uint8((first.astype(np.float32) + last) / 510)
-    return {"mean of two frames": blend, "IFRNet_free": model(first, last), "truth": truth}
+    return {"mean of two frames": mean_image(first, last), "IFRNet_free": model(first, last), "truth": truth}
 
 
 def enlarged(model, frames: list[np.ndarray]) -> Pictures:
@@ -102,7 +101,7 @@ JOBS = {
     "deblurred": Job("pvdnet", "carpark_00", 12, (120, 60, 240, 180), deblurred),
     "flow": Job("qpwcnet", "sam2juggle_00", 10, (120, 0, 280, 252), coloured),
 }  # fmt: skip
-FAILS = {  # the clip on which a job does worst against what needs no weights
+FAILS = {  # a clip on which a job does badly, to the eye
     "between": "butterfly_00", "enlarged": "sam2juggle_00", "denoised": "carpark_00", "deblocked": "butterfly_00",
     "deblurred": "butterfly_00", "flow": "carpark_00",
 }  # fmt: skip

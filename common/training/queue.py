@@ -26,6 +26,7 @@ from pathlib import Path
 
 from common import atomic, cli
 from common.checkpoints.run_checkpoints import CheckpointManager
+from common.file_lock import alone
 from common.papers import PAPERS, ROOT
 from common.stop_request import StopRequest
 
@@ -83,9 +84,10 @@ class Hours:
 
     def add(self, preset: str, seconds: float) -> None:
         """Count seconds, and write them."""
-        before = self.read()
-        after = before | {preset: round(before.get(preset, 0) + seconds, 1)}
-        atomic.write_text(self.path, json.dumps(after, indent=1) + "\n")
+        with alone(self.path.with_suffix(".lock")):
+            before = self.read()
+            after = before | {preset: round(before.get(preset, 0) + seconds, 1)}
+            atomic.write_text(self.path, json.dumps(after, indent=1) + "\n")
 
     def of(self, preset: str) -> float:
         """Hours that a network has had."""

@@ -41,7 +41,7 @@ def test_the_models_are_those_of_load(tmp_path):
     made = tasks.run("between", (FRAMES[0], FRAMES[1]), tmp_path)
     ifrnet = importlib.import_module("ifrnet")
     assert np.array_equal(made.after, ifrnet.load(device="cpu")(FRAMES[0], FRAMES[1]))
-    assert np.array_equal(made.before, tasks.mean(FRAMES[0], FRAMES[1]))
+    assert np.array_equal(made.before, tasks.mean_image(FRAMES[0], FRAMES[1]))
 
 
 def test_what_is_within_the_limits_is_taken_as_it_is(tmp_path):

@@ -23,6 +23,8 @@ def test_the_tracer_is_one():
     assert not exporting()
 
 
-@pytest.mark.skipif(not hasattr(torch.compiler, "is_exporting"), reason="this PyTorch cannot tell")
+@pytest.mark.skipif(
+    not hasattr(torch.compiler, "is_exporting"), reason="torch.compiler.is_exporting came with PyTorch 2.7"
+)
 def test_torch_export_is_one():
     assert torch.export.export(Tells(), (torch.zeros(1),), strict=False).module()(torch.zeros(1)) == 1
