@@ -4,7 +4,6 @@ import csv
 import signal
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pytest
@@ -15,6 +14,7 @@ from common.papers import ROOT
 from common.sets.clip_cutting import Reduction
 from datasets import prepare_clips
 from tests.helpers.sharp_clips import shot, write_video
+from tests.helpers.stopping import stop_with
 
 
 @pytest.fixture(scope="module")
@@ -88,8 +88,7 @@ def test_the_same_bytes_again_with_any_workers_and_after_a_stop(run, videos, tmp
         write(*arguments)
         stops.append(arguments)
         if len(stops) == 1:
-            signal.raise_signal(signal.SIGINT)
-            time.sleep(0.2)  # the main thread gets it
+            stop_with(signal.SIGINT)
 
     with monkeypatch.context() as patch:
         patch.setattr(prepare_clips.clip_files, "write_array", interrupted)

@@ -9,6 +9,7 @@ CODE = """if True:
     import argparse, os, random, signal, sys, time
     import torch
     from common import cli
+    from common.media.segments import folder_of
     {prelude}
     source, output, kills, seed = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
     torch.set_num_threads(1)
@@ -36,12 +37,12 @@ CODE = """if True:
             os.kill(child, signal.SIGKILL)
         status = os.waitpid(child, 0)[1]
         os.close(told)
-        if status == 0:
-            break
+        if status == 0 or (os.path.exists(output) and not folder_of(output).exists()):
+            break  # or killed after the last thing that it had to do
         if status != signal.SIGKILL:
             sys.exit("it failed")
         options.resume = "auto"
-    print(attempt)
+    print(attempt + (status != 0))
 """
 
 

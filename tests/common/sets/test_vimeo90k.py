@@ -1,10 +1,8 @@
 """Vimeo-90K on disk: lists, frames, degraded ones, which are those made on the fly and are never mixed."""
 
 import json
-import os
 import shutil
 import signal
-import time
 from dataclasses import replace
 
 import numpy as np
@@ -26,6 +24,7 @@ from tdan.samples import read_low
 from tdan.sets import find_clips
 from tests.helpers.folders import tree
 from tests.helpers.runs import call, dataset_script, make_clips
+from tests.helpers.stopping import stop_with
 from toflow.samples import evaluation_frames
 from toflow.sets import find_samples
 
@@ -140,8 +139,7 @@ def test_a_signal_ends_degrading_between_two_clips_and_the_same_command_goes_on(
     def interrupted(*arguments):
         written = whole(*arguments)
         if written:
-            os.kill(os.getpid(), number)
-            time.sleep(0.2)  # until the main thread has taken notice
+            stop_with(number)
         return written
 
     with monkeypatch.context() as patch:
