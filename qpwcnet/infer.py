@@ -22,13 +22,12 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from common import cli
 from common.media import frame_kinds, own_video, scene_cuts
 from common.media.flow_color import flow_to_image
 from common.media.flow_file import write_flow
 from common.media.frame_kinds import Kind
 from common.media.frame_rate import Timing, check_halves, halves
-from common.media.model_on_clips import BetweenFrames, Rate, rate_of
+from common.media.model_on_clips import BetweenFrames, Rate, run_on_clip
 from common.media.scene_cuts import is_cut
 from common.media.segments import Job, is_stopped
 from common.media.video_reader import FolderReader, VideoReader
@@ -173,9 +172,9 @@ class FlowEstimator:
         device: where the network is.
     """
 
-    def __init__(
-        self, network: nn.Module, *, tile: int = 0, amp: str = "off", device: torch.device | str = "cpu"
-    ):  # fmt: skip
+    build_parser = build_parser  # whose flags are those of `clip`
+
+    def __init__(self, network: nn.Module, *, tile: int = 0, amp: str = "off", device: torch.device | str = "cpu"):
         self.network: Any = network
         self.tile, self.amp, self.device = tile, amp, torch.device(device)
 
@@ -204,7 +203,7 @@ class FlowEstimator:
     def clip(
         self, input: os.PathLike | str, output: os.PathLike | str | None = None, *,
         flo: os.PathLike | str | None = None, arrows: bool = False, fps: Rate | None = None,
-        scene: float = scene_cuts.THRESHOLD, overwrite: bool = False,
+        scene: float = scene_cuts.THRESHOLD, overwrite: bool = False, resume: bool = False,
     ) -> None:  # fmt: skip
         """Flows of a clip, in colours, as `qpwcnet/run.py --input` writes them.
 
@@ -216,15 +215,15 @@ class FlowEstimator:
             fps: frame rate of a video made of images.
             scene: how unlike two frames are that are a cut, in (0, 1].
             overwrite: replace an output that is there.
+            resume: go on with a clip that was stopped; one that is whole stays as it is.
 
         Raises:
             ValueError: the input is no clip or one frame, the output is there, or flags do not fit.
         """
         if output is None and flo is None:
             raise ValueError("clip() needs an output, flo=, or both")
-        given = {"output": None if output is None else str(output), "flo": None if flo is None else str(flo)}
-        given |= {"fps": rate_of(fps), "scene": scene, "overwrite": overwrite}
-        self.run(cli.flags(build_parser, input=str(input), arrows=arrows, **given))
+        given = {"flo": None if flo is None else str(flo), "arrows": arrows, "scene": scene, "overwrite": overwrite}
+        run_on_clip(self, input, output, fps=fps, resume=resume, **given)
 
     def run(self, options) -> None:
         """Write --output, --flo or both of --input, by the options of a command line."""
@@ -290,7 +289,7 @@ class FrameInterpolator(BetweenFrames):
         device: where the network is.
     """
 
-    build_parser = build_parser
+    build_parser = build_parser  # whose flags are those of `clip`
 
     def __init__(
         self, network: nn.Module, *, tile: int = 0, amp: str = "off", device: torch.device | str = "cpu"

@@ -35,6 +35,30 @@ def rate_of(fps: Rate | None) -> Fraction | None:
         raise ValueError(f"fps {fps}: expected a positive number, such as 60 or '60000/1001'") from None
 
 
+def run_on_clip(
+    model: Any, input: os.PathLike | str, output: os.PathLike | str | None, *, fps: Rate | None, resume: bool, **flags
+) -> None:
+    """Let a model make a clip of a clip, as the command line does with these flags.
+
+    Args:
+        model: has `build_parser` and `run`.
+        input: a video file, a folder of frames, or a pattern of frames.
+        output: video file or folder to write; None: only what `flags` tell.
+        fps: frame rate of the result, or of a video made of images.
+        resume: go on with what an earlier call has begun; what is whole stays.
+        flags: others of the command line.
+
+    Raises:
+        ValueError: `fps` is no rate, or what `run` raises.
+    """
+    given = {
+        "output": None if output is None else str(output),
+        "fps": rate_of(fps),
+        "resume": "auto" if resume else None,
+    }
+    own_video.each_input(model.run, cli.flags(type(model).build_parser, input=[str(input)], **given, **flags))
+
+
 def check_settings(amp: str, tile: int) -> None:
     """Refuse settings of a model that cannot be.
 
@@ -81,6 +105,7 @@ class BetweenFrames:
     def clip(
         self, input: os.PathLike | str, output: os.PathLike | str, *, multi: int | None = None,
         fps: Rate | None = None, slow: bool = False, scene: float = scene_cuts.THRESHOLD, overwrite: bool = False,
+        resume: bool = False,
     ) -> None:  # fmt: skip
         """Put frames into a clip, as `run.py --input` does.
 
@@ -92,13 +117,14 @@ class BetweenFrames:
             slow: keep the frame rate, last longer.
             scene: how unlike two frames are that are a cut, above 0, up to 1 (no cuts).
             overwrite: replace an output that is there.
+            resume: go on with a clip that was stopped; one that is whole stays as it is.
 
         Raises:
             ValueError: the input is no clip or one frame, the output is there, or flags do not fit.
         """
         multi = 2 if multi is None and fps is None else multi
-        flags = {"multi": multi, "fps": rate_of(fps), "slow": slow, "scene": scene, "overwrite": overwrite}
-        self.run(cli.flags(type(self).build_parser, input=str(input), output=str(output), **flags))
+        flags: dict[str, Any] = {"multi": multi, "slow": slow, "scene": scene, "overwrite": overwrite}
+        run_on_clip(self, input, output, fps=fps, resume=resume, **flags)
 
     def run(self, options) -> None:
         """Put frames into --input and write --output, by the options of a command line."""
@@ -159,8 +185,9 @@ class FrameByFrame:
         return frame_kinds.gathered(frame_kinds.mapped(self.stream, frames, self.device), frames)
 
     def clip(
-        self, input: os.PathLike | str, output: os.PathLike | str, *, fps: Rate | None = None, overwrite: bool = False
-    ) -> None:
+        self, input: os.PathLike | str, output: os.PathLike | str, *, fps: Rate | None = None, overwrite: bool = False,
+        resume: bool = False,
+    ) -> None:  # fmt: skip
         """Make a clip of a clip, as `run.py --input` does.
 
         Args:
@@ -168,12 +195,12 @@ class FrameByFrame:
             output: video file or folder to write.
             fps: frame rate of a video made of images.
             overwrite: replace an output that is there.
+            resume: go on with a clip that was stopped; one that is whole stays as it is.
 
         Raises:
             ValueError: the input is no clip, the output is there, or flags do not fit.
         """
-        flags = {"input": str(input), "output": str(output), "fps": rate_of(fps), "overwrite": overwrite}
-        self.run(cli.flags(type(self).build_parser, **flags))
+        run_on_clip(self, input, output, fps=fps, resume=resume, overwrite=overwrite)
 
     def run(self, options) -> None:
         """Make --output of --input, by the options of a command line."""

@@ -82,6 +82,29 @@ def test_a_program_is_told_nothing_and_keeps_its_signals(tmp_path, frames, capfd
     assert signal.getsignal(signal.SIGTERM) is before
 
 
+def test_a_clip_that_was_stopped_is_gone_on_with(tmp_path, frames):
+    class Stopped(Brighter):
+        def stream(self, frames):
+            for number, result in enumerate(super().stream(frames)):
+                if number == 2:
+                    raise ArithmeticError
+                yield result
+
+    class Refuses(Brighter):
+        def stream(self, frames):
+            raise AssertionError("there is nothing to do")
+
+    with pytest.raises(ArithmeticError):
+        Stopped().clip(tmp_path / "in", tmp_path / "out")
+    (tmp_path / "out/shot_0.png").write_bytes(b"done already")
+    Brighter().clip(tmp_path / "in", tmp_path / "out", resume=True)
+    assert (tmp_path / "out/shot_0.png").read_bytes() == b"done already"
+    assert np.array_equal(read_image(tmp_path / "out/shot_2.png"), frames[2] + 5)
+    Refuses().clip(tmp_path / "in", tmp_path / "out", resume=True)
+    Blend().clip(tmp_path / "in.mkv", tmp_path / "twice.mkv", resume=True)  # and what was not begun begins
+    assert open_clip(tmp_path / "twice.mkv").frame_rate == 2 * NTSC
+
+
 @pytest.mark.parametrize(
     ("kind", "source", "flags", "message"),
     [
