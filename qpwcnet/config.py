@@ -31,7 +31,7 @@ INITS = ("keras", "kaiming")
 TASKS = ("flow", "interp")
 NETWORKS = ("QPWCNet", *VARIANTS)
 LOSSES = (*FLOW_LOSSES, "pwc", "pwc_robust")
-EXPORTS = ("onnx", "int8", "tflite")
+EXPORTS = ("onnx", "dynamo", "int8", "tflite")
 SETS_OF = {"flow": FLOW_SETS, "interp": TRIPLET_SETS}
 CHOICES = {
     "task": TASKS, "network": NETWORKS, "activation": ACTIVATIONS, "flow_order": FLOW_ORDERS, "init": INITS,

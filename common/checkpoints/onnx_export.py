@@ -135,7 +135,7 @@ def trace(graph: nn.Module, path: Path, example: Inputs, axes: Axes | None, outp
         )
 
 
-def write_newer(graph: nn.Module, path: Path, example: Inputs, axes: Axes | None) -> None:
+def write_newer(graph: nn.Module, path: Path, example: Inputs, axes: Axes | None, output: str = "pred") -> None:
     """Write the graph to `path` by `torch.export`, unchecked; see `save`.
 
     Raises:
@@ -151,7 +151,7 @@ def write_newer(graph: nn.Module, path: Path, example: Inputs, axes: Axes | None
             warnings.simplefilter("ignore")
             # Not strict: Python runs, so a branch that a size decides is kept as it went; `save` compares other sizes.
             program = torch.export.export(graph, tensors, dynamic_shapes=shapes, strict=False)
-            names = {"input_names": list(example), "output_names": ["pred"]}
+            names = {"input_names": list(example), "output_names": [output]}
             made = torch.onnx.export(program, tensors, dynamo=True, opset_version=NEWER_OPSET, verbose=False, **names)
             made.save(path)
     except UserError as error:

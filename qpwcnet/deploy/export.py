@@ -63,7 +63,7 @@ def export(options, config) -> int:
     if kind == "tflite":
         report = write_tflite(network, config.task, size, path, samples)
     else:
-        report = write_onnx(network, config.task, size, path, samples, int8=kind == "int8")
+        report = write_onnx(network, config.task, size, path, samples, int8=kind == "int8", dynamo=kind == "dynamo")
     write_bytes(report_path, (json.dumps(report, indent=4) + "\n").encode())
     print(readable(report, path))
     return 0
@@ -71,7 +71,7 @@ def export(options, config) -> int:
 
 def write_onnx(
     network: nn.Module, task: str, size: tuple[int, int], path: Path,
-    samples: tuple[list[Sample], list[Sample]] | None, *, int8: bool,
+    samples: tuple[list[Sample], list[Sample]] | None, *, int8: bool, dynamo: bool = False,
 ) -> dict:  # fmt: skip
     """Write an .onnx file, which replaces what is at `path` when it is finished and checked.
 
@@ -82,6 +82,7 @@ def write_onnx(
         path: the file.
         samples: to calibrate with and held out, see `calibration_clips.split`; None: none, for float32 only.
         int8: round.
+        dynamo: write it by `torch.export` in place of the tracer, for float32 only.
 
     Returns:
         The report.
@@ -101,7 +102,7 @@ def write_onnx(
     facts = {"task": task, "network": name_of(network), "size": f"{size[1]}x{size[0]}"}
     floats, part = path.with_suffix(".float32.part.onnx"), path.with_suffix(".part.onnx")
     try:
-        difference = write_float(network, task, size, floats, facts | {"format": "float32"})
+        difference = write_float(network, task, size, floats, facts | {"format": "float32"}, dynamo=dynamo)
         report = facts | {"format": "int8" if int8 else "float32"}
         report["largest_difference_to_pytorch"] = difference
         if int8:
@@ -176,7 +177,9 @@ PREFIX = "network."  # of the weights' names in a file
 
 
 @torch.no_grad()
-def write_float(network: nn.Module, task: str, size: tuple[int, int], path: Path, facts: dict[str, str]) -> float:
+def write_float(
+    network: nn.Module, task: str, size: tuple[int, int], path: Path, facts: dict[str, str], *, dynamo: bool = False
+) -> float:
     """Write a float32 file whose constants are worked out, and compare it with the network.
 
     Returns:
@@ -192,7 +195,8 @@ def write_float(network: nn.Module, task: str, size: tuple[int, int], path: Path
     pairs = [onnx_file.smooth_frames(draw, 2, *size, MULTIPLE).split(1) for _ in range(2)]
     try:
         inputs = dict(zip(("prv", "nxt"), pairs[0], strict=True))
-        onnx_file.trace(OnnxNetwork(network, task), raw, inputs, None, OUTPUT[task])
+        write = onnx_file.write_newer if dynamo else onnx_file.trace
+        write(OnnxNetwork(network, task), raw, inputs, None, OUTPUT[task])
         settings = onnxruntime.SessionOptions()
         settings.log_severity_level = 4
         settings.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC  # for any machine

@@ -8,6 +8,7 @@ import importlib
 import pytest
 import torch
 
+import qpwcnet.run
 from common import cli
 from common.checkpoints import checkpoint_file
 from ifrnet.model import IFRNet
@@ -61,3 +62,15 @@ def test_any_size_and_batch(paper, tmp_path, monkeypatch, capfd):
         inputs = draw(*shape)
         (found,) = session.run(None, {x.name: y.numpy() for x, y in zip(session.get_inputs(), inputs, strict=True)})
         torch.testing.assert_close(torch.from_numpy(found), network(*inputs)[result], atol=2e-4, rtol=0)
+
+
+@torch.no_grad()
+def test_a_size_of_its_own(tmp_path, monkeypatch, capfd):
+    monkeypatch.chdir(tmp_path)
+    argv = ["--config", "QPWCNet_free", "--weights", "free", "--export_size", "128x96"]
+    assert cli.run(qpwcnet.run.main, [*argv, "--export", "dynamo", "--output", "out.onnx"]) == 0
+    assert capfd.readouterr().out.startswith("out.onnx: QPWCNet, flow, 128x96, float32")
+    first, second = images(2, 1, 96, 128)
+    session = onnxruntime.InferenceSession("out.onnx", providers=["CPUExecutionProvider"])
+    (found,) = session.run(None, {"prv": first.numpy(), "nxt": second.numpy()})
+    torch.testing.assert_close(torch.from_numpy(found), qpwcnet.load().network.flow(first, second), atol=5e-3, rtol=0)
