@@ -21,6 +21,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -140,13 +141,16 @@ def command(network: Network, log_root: Path, data_root: Path, settings: list[st
     return words, mode
 
 
-def end_with_parent() -> None:
-    """On Linux, let the kernel end this process when the one that started it ends, however that ends.
+def follow_parent() -> None:
+    """On Linux, let this process end when the one that started it ends, however that ends, and be as nice in its session.
 
-    A training that outlives its queue would hold the run folder against the next queue.
+    A training that outlives its queue would hold the run folder against the next queue. And the kernel may share out
+    the cores by sessions first (autogroups, see sched(7)): then `nice` says nothing to processes of another one.
     """
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        with suppress(OSError):  # a kernel without them
+            Path("/proc/self/autogroup").write_text(str(os.nice(0)))
 
 
 class Turn:
@@ -161,7 +165,7 @@ class Turn:
             threads = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
             self.process = subprocess.Popen(
                 words, stdout=log, stderr=subprocess.STDOUT, env=os.environ | threads, cwd=ROOT,
-                start_new_session=True, preexec_fn=end_with_parent,
+                start_new_session=True, preexec_fn=follow_parent,
             )  # fmt: skip
 
     def seconds(self) -> float:

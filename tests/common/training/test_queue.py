@@ -157,8 +157,8 @@ def test_a_signal_stops_all_and_is_the_exit_code(logs, monkeypatch):
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends children with their parent")
 def test_trainings_end_with_a_queue_that_is_killed():
     code = (
-        "import subprocess, sys, time\nfrom common.training.queue import end_with_parent\n"
-        "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)'], preexec_fn=end_with_parent)\n"
+        "import subprocess, sys, time\nfrom common.training.queue import follow_parent\n"
+        "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)'], preexec_fn=follow_parent)\n"
         "print(child.pid, flush=True)\ntime.sleep(60)"
     )
     parent = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, cwd=ROOT)
@@ -172,6 +172,16 @@ def test_trainings_end_with_a_queue_that_is_killed():
             return
         time.sleep(0.05)
     pytest.fail("the training goes on")
+
+
+@pytest.mark.skipif(not Path("/proc/self/autogroup").exists(), reason="this kernel does not share by sessions")
+def test_trainings_are_as_nice_in_their_session_as_the_queue():
+    code = (
+        "import subprocess\nfrom common.training.queue import follow_parent\n"
+        "subprocess.run(['cat', '/proc/self/autogroup'], start_new_session=True, preexec_fn=follow_parent)"
+    )
+    done = subprocess.run(["nice", "-n", "7", sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert done.stdout.endswith(" nice 7\n")
 
 
 @pytest.mark.parametrize(
