@@ -142,7 +142,7 @@ def command(network: Network, log_root: Path, data_root: Path, settings: list[st
 
 
 def follow_parent() -> None:
-    """On Linux, let this process end when the one that started it ends, however that ends, and be as nice in its session.
+    """On Linux, end when the process that started this one ends, however that ends, and be as nice in a new session.
 
     A training that outlives its queue would hold the run folder against the next queue. And the kernel may share out
     the cores by sessions first (autogroups, see sched(7)): then `nice` says nothing to processes of another one.
