@@ -125,10 +125,12 @@ class FolderReader(_Reader):
         self.num_frames = len(files)
         first = read_image(files[0], upright=True, deep=True)
         self.size = first.shape[:2]
+        self._reduced = {}  # the first of the images that lose bits
         if first.dtype == np.uint16 and deep:
             self.dtype = first.dtype
         elif first.dtype == np.uint16:
             log.warning("%s: its 16 bits a channel become 8", path)
+            self._reduced["first"] = files[0]
         if has_alpha(files[0]):
             log.warning("%s: its alpha channel is dropped", files[0])
         if missing := missing_numbers(self.names):
@@ -139,9 +141,11 @@ class FolderReader(_Reader):
         return in_order((partial(self._image, file) for file in self.files), THREADS)
 
     def _image(self, file: Path) -> tuple[np.ndarray, None]:
-        image = as_levels(read_image(file, upright=True, deep=self.dtype == np.uint16), self.dtype)
+        image = read_image(file, upright=True, deep=True)
         check_size(file, image.shape, self.size)
-        return image, None
+        if image.dtype == np.uint16 != self.dtype and self._reduced.setdefault("first", file) is file:
+            log.warning("%s: its 16 bits a channel become 8, which the first image has", file)
+        return as_levels(image, self.dtype), None
 
 
 class VideoReader(_Reader):

@@ -6,6 +6,7 @@ import pytest
 from av.video.reformatter import VideoReformatter
 
 from common.media.deep_color import LUMA, bits, from_rgb, to_rgb
+from common.media.image import write_image
 from common.media.video_reader import MATRICES, open_clip
 from tests.helpers.deep_clips import LEVELS, planes_of, with_planes, write_ramp
 
@@ -84,3 +85,20 @@ def test_a_ramp_is_read_with_all_its_levels(tmp_path):
     image = next(iter(clip))
     assert len(np.unique(image[..., 1])) == len(LEVELS)
     np.testing.assert_array_equal(image[..., 0], image[..., 2])  # grey
+
+
+@pytest.mark.parametrize("order", [("8.png", "16.png", "16.png"), ("16.png", "8.png", "16.png")])
+def test_of_a_folder_the_first_image_tells_the_bits_and_what_is_lost_is_told_once(tmp_path, caplog, order):
+    levels = {"8.png": (RGB // 257).astype(np.uint8), "16.png": RGB}
+    for number, kind in enumerate(order):
+        write_image(tmp_path / f"{number}.png", levels[kind])
+    clip = open_clip(tmp_path, deep=True)
+    images = list(clip)
+    if order[0] == "16.png":
+        assert np.array_equal(images[2], RGB)
+        assert np.array_equal(images[1], levels["8.png"].astype(np.uint16) * 257)
+        assert not caplog.messages
+    else:
+        assert np.array_equal(images[1], np.round(RGB / 257).astype(np.uint8))
+        assert len(caplog.messages) == 1
+        assert caplog.messages[0].endswith(".png: its 16 bits a channel become 8, which the first image has")
