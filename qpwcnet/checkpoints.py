@@ -35,7 +35,7 @@ def build(value: object, source: str | Path) -> nn.Module:
     state = checkpoint_file.unwrap(value, source)
     network, state = _qpwcnet(state, source) if FIRST in state else _pwcnet(state, source)
     if quantize.has_ranges(state):
-        quantize.prepare(network)
+        quantize.prepare(network, state)
     checkpoint_file.load_strict(network, state, source)
     return network.eval()
 

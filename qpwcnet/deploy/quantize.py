@@ -7,9 +7,10 @@ used to them; gradients pass them as if they were not there.
 Weights use 7 of 8 bits, because CPUs without VNNI add pairs of products in 16 bits, which -127..127 would overflow: on
 such a machine the error of a network was three times as large with 8 bits as with 7.
 
-Heads, whose result is a flow or a picture, stay in float: 256 steps would be too coarse for pixels. So does the first
-depthwise convolution of a level, which reads costs, features and flows: side by side in 256 steps, the costs, a
-thousandth of the features, would all be one step.
+Heads, whose result is a flow or a picture, stay in float: 256 steps would be too coarse for pixels. So do the last
+convolutions before QPWCNet's finest flow, a seventh of their level's products: by them int8 lost nearly all that it
+lost. And so does the first depthwise convolution of a level, which reads costs, features and flows: side by side in 256
+steps, the costs, a thousandth of the features, would all be one step.
 """
 
 import functools
@@ -18,19 +19,25 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
-from qpwcnet.model import Separable
+from qpwcnet.model import LEVELS, Separable
 
 STEPS = 255  # of an activation
 LIMIT = 64  # of a weight
 HEAD = 3  # output channels up to which a convolution makes a flow or a picture
 MIXED = ("feat.0.depthwise", "conv1.depthwise")  # read several kinds of values
+FINEST = f"flower.{LEVELS - 1}"
+LAST = (f"{FINEST}.conv", *(f"{FINEST}.feat.{n}.{part}wise" for n in (2, 3) for part in ("depth", "point")))
 MOMENTUM = 0.05  # with which ranges follow those of the batches
 SUFFIX = ".ranges"  # of the names of the buffers, by which checkpoints tell
 CONVOLUTIONS = (nn.Conv2d, nn.ConvTranspose2d)
 
 
-def prepare(network: nn.Module) -> nn.Module:
+def prepare(network: nn.Module, state: dict[str, Tensor] | None = None) -> nn.Module:
     """Give the network's convolutions, but those that stay in float, int8's rounding; weights keep their names.
+
+    Args:
+        network: any of qpwcnet.
+        state: of a prepared network, which tells what was rounded there; without it the rules above do.
 
     Each gets a buffer `ranges` (2, 2): least and largest value of what goes in, and of what comes out. They are NaN
     until `calibrate`, or the first batch in training, sets them; in training they move, and they are the same in all
@@ -40,9 +47,10 @@ def prepare(network: nn.Module) -> nn.Module:
         The network, changed in place.
     """
     for name, layer in network.named_modules():
-        if not isinstance(layer, CONVOLUTIONS) or isinstance(layer, _Rounding) or name.endswith(MIXED):
+        if not isinstance(layer, CONVOLUTIONS) or isinstance(layer, _Rounding):
             continue
-        if layer.out_channels > HEAD:
+        by_rule = layer.out_channels > HEAD and not name.endswith(MIXED + LAST)
+        if by_rule if state is None else f"{name}{SUFFIX}" in state:
             layer.register_buffer("ranges", layer.weight.new_full((2, 2), torch.nan, dtype=torch.float32))
             layer.observing, layer.follows = False, False
             layer.__class__ = _rounding(type(layer))

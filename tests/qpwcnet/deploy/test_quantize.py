@@ -38,9 +38,10 @@ def test_what_is_rounded():
     assert names <= set(network.state_dict())
     assert added == {f"{name}.ranges" for name in (
         *(f"encoder.{k}.{conv}" for k in range(5) for conv in ("conv_a", "conv_aa", "conv_b")),
-        *(f"decoder.{k}" for k in range(4)), *(f"flower.{k}.conv" for k in range(5)),
-        *(f"flower.{k}.feat.{j}.depthwise" for k in range(5) for j in range(1, 4)),  # the first reads costs
-        *(f"flower.{k}.feat.{j}.pointwise" for k in range(5) for j in range(4)),
+        *(f"decoder.{k}" for k in range(4)), *(f"flower.{k}.conv" for k in range(4)),
+        *(f"flower.{k}.feat.{j}.depthwise" for k in range(4) for j in range(1, 4)),  # the first reads costs
+        *(f"flower.{k}.feat.{j}.pointwise" for k in range(4) for j in range(4)),
+        *(f"flower.4.feat.{layer}" for layer in ("0.pointwise", "1.depthwise", "1.pointwise")),  # the last make pixels
     )}  # fmt: skip
     assert quantize.has_ranges(network.state_dict())
     assert not quantize.has_ranges(small().state_dict())
@@ -49,6 +50,12 @@ def test_what_is_rounded():
                  if isinstance(layer, quantize.CONVOLUTIONS) and not hasattr(layer, "ranges")]  # fmt: skip
     expected = {f"decoder.{k}.flow" for k in "65432"} | {"context.6"}
     assert set(heads) == expected | {f"decoder.{k}.{up}" for k in "5432" for up in ("up_flow", "up_feature")}
+
+
+def test_a_state_tells_what_was_rounded():
+    layer = "flower.4.conv"  # which the rules leave in float
+    network = quantize.prepare(small(), {f"{layer}.ranges": torch.zeros(2, 2)})
+    assert [name for name in network.state_dict() if name.endswith(".ranges")] == [f"{layer}.ranges"]
 
 
 def test_calibration_takes_the_extremes_and_rounds_a_little():

@@ -17,7 +17,7 @@ def test_report(made):
     assert (report["held_out_samples"], report["ranges"]) == (2, "of 2 calibrating samples")
     times = report["latency"]["milliseconds"]
     assert report["latency"]["ratio"] == times["int8"] / times["float32"]
-    assert report["stays_in_float"]["Conv"]["count"] == 5
+    assert report["stays_in_float"]["Conv"]["count"] == 5 + 2 + 2 + 1
     assert all(row["why"] for row in report["stays_in_float"].values())
     assert set(report["versions"]) == {"torch", "onnx", "onnxruntime"}
     assert {path.name for path in made.iterdir()} == {"clips", "float.onnx", "out.onnx", "out.onnx.json"}
