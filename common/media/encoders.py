@@ -33,7 +33,7 @@ class Encoder:
 
 NVENC = {"preset": "p5", "rc": "vbr", "b": "0", "bf": "0"}
 # x264's preset: 1.5 times as fast as its default at the same size, for 0.35 dB at crf 16. With its code for AVX-512 it
-# makes another file of the same frames every time, where a row of macroblocks is no multiple of 8; so without it.
+# made other bytes of the same frames every time, at widths that are no multiple of 128; so without it.
 X264 = {"preset": "faster", "x264-params": "cpu-independent=1"}
 ENCODERS = {
     "h264": Encoder("libx264", "yuv420p", "yuv444p", 16, "preset", X264),
