@@ -17,7 +17,7 @@ from common.media import hdr, pipe
 from common.media.containers import CONTAINERS, UNKNOWN
 from common.media.encoders import Encoding
 from common.media.image import IMAGE_SUFFIXES
-from common.media.segments import Job, is_stopped
+from common.media.segments import Job, is_stopped, remove_rest
 from common.media.side_by_side import beside
 from common.media.video_reader import FolderReader, VideoReader, open_clip
 from common.media.video_writer import is_folder, open_writer
@@ -140,7 +140,10 @@ def forget_hdr(reader: VideoReader | FolderReader) -> None:
 def is_done(options) -> bool:
     """Whether --resume finds a result, and nothing to go on from; a line says so."""
     output = options.output and Path(options.output)
-    if not getattr(options, "resume", None) or options.overwrite or not output or is_stopped(output):
+    if not getattr(options, "resume", None) or options.overwrite or not output:
+        return False
+    remove_rest(output)
+    if is_stopped(output):
         return False
     if not (output.is_file() or (output.is_dir() and any(output.iterdir()))):
         return False

@@ -108,7 +108,7 @@ class Job(Segments):
         self.folder = folder_of(self.output)
         self._facts = _facts(options, reader, network)
         self._lasts = "-" not in (options.input, options.output)  # of a pipe nothing can be gone on with
-        self._lock, self._has_begun = None, False
+        self._lock, self._has_begun, self._shown = None, False, []
         if not (self.folder / "job.json").is_file():
             if self.folder.exists() and any(f.name != "lock" and f.suffix != ".tmp" for f in self.folder.iterdir()):
                 raise UsageError(f"{self.folder} is there, and of no conversion: move it, or give another --output")
@@ -139,7 +139,8 @@ class Job(Segments):
                 f"without --resume to begin anew"
             )
         self.done = len(self.whole()) * SEGMENT or self._frames(names)
-        self.replaces = self.output.is_dir() or (self.output.is_file() and told["shown"] == _stamp(self.output))
+        self._shown = [stamp for stamp in told.get("outputs", ()) if stamp == _stamp(self.output)]
+        self.replaces = self.output.is_dir() or bool(self._shown)
 
     def _frames(self, names: list[str] | None) -> int:
         """How many frames of a folder this conversion has written, up to the first that it has not."""
@@ -168,10 +169,11 @@ class Job(Segments):
             for file in self.folder.iterdir():
                 if file.name not in ("lock", "job.json"):  # that is replaced: never is there none
                     file.unlink()
-            self._write(None)
+            self._write()
 
-    def _write(self, shown: list[int] | None) -> None:
-        atomic.write_text(self.folder / "job.json", json.dumps({"facts": self._facts, "shown": shown}, indent=1))
+    def _write(self, whole: bool = False) -> None:
+        told = {"facts": self._facts, "outputs": self._shown, "whole": whole}
+        atomic.write_text(self.folder / "job.json", json.dumps(told, indent=1))
 
     def keeping(self, results: Iterable[Tensor], first: int) -> Iterator[Tensor]:
         """The results as they come, the first of frame `first`; that before each segment is kept."""
@@ -197,15 +199,15 @@ class Job(Segments):
         return self.folder / f"{index:08d}.state"
 
     def shows(self, joined: Path) -> None:
-        """Remember a file that is going to be the output, which a run that goes on may then replace."""
-        self._write(_stamp(joined))
+        """Remember a file that is going to be the output, or that before: a run that goes on may replace either."""
+        self._shown = [*self._shown[-1:], _stamp(joined)]
+        self._write()
 
     def close(self, complete: bool) -> None:
         """Remove what is not needed any more; the job of a part stays, else --resume would take that for the whole."""
         if complete or (self._has_begun and not self._lasts):
-            for file in sorted(self.folder.iterdir(), key=lambda file: file.name in ("job.json", "lock")):
-                file.unlink()  # the job at last: without it nobody knows whose the others are
-            self.folder.rmdir()
+            self._write(whole=True)
+            _remove(self.folder)
         elif self._has_begun:
             for file in self.folder.glob("*.part.mkv"):
                 file.unlink()
@@ -217,6 +219,29 @@ class Job(Segments):
 def is_stopped(output: os.PathLike | str) -> bool:
     """Whether there is a conversion to go on with."""
     return (folder_of(output) / "job.json").is_file()
+
+
+def remove_rest(output: Path) -> None:
+    """Remove what a conversion left that was killed when its result was whole, or before it had begun."""
+    folder = folder_of(output)
+    with suppress(FileNotFoundError, NotADirectoryError, BlockingIOError):  # the last: it is at it just now
+        names = os.listdir(folder)
+        told = json.loads((folder / "job.json").read_text()) if "job.json" in names else {}
+        is_whole = told.get("whole") and (output.is_dir() or _stamp(output) in told["outputs"])
+        if is_whole or set(names) <= {"lock"}:
+            with file_lock.hold(folder / "lock"):
+                _remove(folder)
+
+
+def _remove(folder: Path) -> None:
+    """Remove the folder of a job, at last what tells whose it is: who is killed here leaves no riddle."""
+    last = ("job.json", "lock")
+    for file in folder.iterdir():
+        if file.name not in last:
+            file.unlink()
+    for name in last:
+        (folder / name).unlink(missing_ok=True)
+    folder.rmdir()
 
 
 def folder_of(output: os.PathLike | str) -> Path:

@@ -133,3 +133,10 @@ def test_an_encoder_that_this_machine_lacks_is_refused_in_a_line(monkeypatch, co
     monkeypatch.setattr(Encoding, "_works", lambda *_, **__: False)
     with pytest.raises(ValueError, match=f"--codec {codec} cannot be opened on this machine: expected an NVIDIA GPU"):
         Encoding(codec).check(CONTAINERS[".mp4"])
+
+
+def test_h264_makes_the_same_file_of_the_same_frames(tmp_path):
+    """Of rows of 10 macroblocks, which x264's code for AVX-512 encodes another way every time; other code does not."""
+    frames = moving(60, 90, 160)
+    files = [write_video(tmp_path / f"{number}.mp4", frames).read_bytes() for number in range(6)]
+    assert len(set(files)) == 1

@@ -16,7 +16,7 @@ from common.media.image import read_image
 from common.media.segments import SEGMENT, Job, folder_of
 from common.media.video_reader import open_clip
 from tests.helpers.clips import moving, sound_of, write_folder, write_video, write_with_sound
-from tests.helpers.killed import convert
+from tests.helpers.killed import at_every_change, convert
 
 BETWEEN = """
     from common.media.model_on_clips import BetweenFrames
@@ -73,6 +73,14 @@ def test_a_folder_goes_on_at_the_first_missing_frame(tmp_path):
     for name in names:
         assert np.array_equal(read_image(tmp_path / "whole" / name), read_image(tmp_path / "out" / name))
     assert not folder_of(tmp_path / "out").exists()
+
+
+@killable
+@pytest.mark.parametrize("before", [6, 16])
+def test_killed_before_any_change_of_the_disk_it_goes_on_and_leaves_nothing_else(tmp_path, before):
+    source = write_with_sound(tmp_path / "in.mp4", seconds=1)
+    (tmp_path / "result").mkdir()
+    assert at_every_change(source, tmp_path / "result", before) > 20
 
 
 @pytest.fixture
