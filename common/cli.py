@@ -226,7 +226,7 @@ def run(main: Callable[[list[str]], int | None], argv: list[str] | None = None) 
         if "--debug" in argv:
             traceback.print_exc()
         tells = isinstance(error, OSError | OneProcessError)  # the others may not know
-        if int(os.environ.get("RANK", "0")) == 0 or tells or "--debug" in argv:
+        if int(os.environ.get("LOCAL_RANK", "0")) == 0 or tells or "--debug" in argv:  # the first of each machine
             print(f"error: {' '.join(str(error).split())}", file=sys.stderr, flush=True)
         return 2 if isinstance(error, UsageError) else 1
     except RuntimeError as error:

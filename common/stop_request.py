@@ -4,11 +4,7 @@ import signal
 
 
 class StopRequest:
-    """Turns the first SIGTERM or Ctrl-C into a wish to stop, `signal`; a second Ctrl-C stops at once.
-
-    `timeout` and job schedulers send SIGTERM to the loader's workers too. From then on their death is no error: the
-    step that goes on has its batch already.
-    """
+    """Turns the first SIGTERM or Ctrl-C into a wish to stop, `signal`; a second Ctrl-C stops at once."""
 
     def __enter__(self):
         self.signal = None
@@ -19,8 +15,6 @@ class StopRequest:
         if self.signal is not None and number == signal.SIGINT:
             raise KeyboardInterrupt
         self.signal = number
-        if hasattr(signal, "SIGCHLD"):
-            signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # where PyTorch's loader watches its workers
 
     def __exit__(self, *_):
         for number, handler in self._before.items():
@@ -28,6 +22,9 @@ class StopRequest:
 
 
 def start_worker(_number: int) -> None:
-    """Make a loader's worker leave Ctrl-C to the main process, and end on SIGTERM, by which that ends it."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    """Make a loader's worker leave to the main process what `timeout`, job schedulers and terminals send to all.
+
+    That has a step to end, for which it may need a batch; the worker ends when it is told to, or has lost it.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)

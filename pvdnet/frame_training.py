@@ -69,7 +69,8 @@ class FrameTraining(Resumable):
     def frames(self, batches: Batches) -> Iterator[tuple[dict[str, Tensor], int]]:
         """A batch and a frame's number for every iteration to the epoch's end, or until a signal comes."""
         count = self.config.frame_itr_num
-        while self.batch < self.per_epoch and (batch := self.draw(batches)):
+        while self.batch < self.per_epoch:
+            batch = next(batches)
             if self.memory is None:
                 self.memory = self.trainer.first_memory(batch)
             for frame in range(self.frame, count):

@@ -112,6 +112,7 @@ def joined(options) -> Iterator[Processes]:
 
     Raises:
         UsageError: -dist without a launcher, or a launcher without -dist.
+        ValueError: the processes do not reach one another, or another has ended when the block needed it.
     """
     world_size = int(os.environ.get("WORLD_SIZE", "1"))
     if not options.dist:
@@ -124,14 +125,24 @@ def joined(options) -> Iterator[Processes]:
     local_rank = int(os.environ.get("LOCAL_RANK", "0"))
     chosen = choose_device(options.device, local_rank)
     cuda = chosen.type == "cuda"
-    dist.init_process_group("nccl" if cuda else "gloo", device_id=chosen if cuda else None)
+    try:
+        dist.init_process_group("nccl" if cuda else "gloo", device_id=chosen if cuda else None)
+    except RuntimeError as error:
+        raise ValueError(
+            f"the processes do not reach one another ({str(error).splitlines()[0]}); if this machine has several "
+            f"networks, name theirs: export {'NCCL' if cuda else 'GLOO'}_SOCKET_IFNAME=eth0"
+        ) from error
     _KEPT.append(dist.group.WORLD)
     try:
         yield Processes(dist.get_rank(), dist.get_world_size(), chosen)
+    except RuntimeError as error:
+        if not is_lost(error):
+            raise
+        raise ValueError("another process has ended; what it or its torchrun wrote last tells why") from error
     finally:
         dist.destroy_process_group()
 
 
-def is_lost(error: BaseException | None) -> bool:
+def is_lost(error: RuntimeError) -> bool:
     """Whether this is what a collective raises when another process has ended."""
-    return isinstance(error, dist.DistError) or (isinstance(error, RuntimeError) and "gloo" in str(error))
+    return isinstance(error, dist.DistError) or "gloo" in str(error)

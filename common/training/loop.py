@@ -166,8 +166,8 @@ class Training(Resumable):
         workers = usual_workers() if config.thread_num < 0 else config.thread_num
         self._size, self._ends, self.means, self._began = size, last, Means(), time.time()
         with self.loop(label), Batches(samples, keys, workers=workers, device=processes.device) as batches:
-            while self.step < last and (batch := self.draw(batches)):
-                yield batch
+            while self.step < last:
+                yield next(batches)
                 if self.is_due(config.save_every_step):
                     self._save_last()
                 if self.step < self.last and self.stop_if_asked():

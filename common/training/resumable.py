@@ -20,7 +20,6 @@ from common.cli import OneProcessError
 from common.stop_request import StopRequest
 from common.training import distributed, run_log, sample_pictures
 from common.training.run_folder import RunFolder, next_run
-from common.training.sampling import Batches
 
 
 class Resumable(ABC):
@@ -73,13 +72,8 @@ class Resumable(ABC):
         if isinstance(error, FloatingPointError):
             good = self.folder.last_good()
             raise FloatingPointError(f"step {self.step + 1}: {error}; last good checkpoint: {good}") from None
-        alone = self.processes.world_size == 1
-        if alone or not self._in_loop:
-            return
-        if isinstance(error, ValueError | OSError):
+        if self.processes.world_size > 1 and self._in_loop and isinstance(error, ValueError | OSError):
             raise OneProcessError(f"process {self.processes.rank}: {error}") from error
-        if distributed.is_lost(error):
-            raise ValueError("another process has ended, and its line tells why") from error
 
     # Before the first step
 
@@ -123,16 +117,6 @@ class Resumable(ABC):
         with self._bar, StopRequest() as self._request:
             yield
         self._in_loop = False
-
-    def draw(self, batches: Batches) -> dict[str, Tensor] | None:
-        """The next batch; None where a signal has ended the workers too, and so the training."""
-        try:
-            return next(batches)
-        except RuntimeError:  # they got the SIGTERM before we did
-            if self._request.signal is None or self.processes.world_size > 1:
-                raise
-            self._stop(self._request.signal)
-            return None
 
     def count(self, values: dict[str, float], weight: int) -> None:
         """A step is done, and `values` are its losses, means of `weight` samples."""

@@ -111,34 +111,29 @@ class RunFolder:
         return held
 
     def find_saved(self, resume: str | None, processes: Processes) -> tuple[dict, dict, Path] | None:
-        """Weights, state and source to go on from; rank 0 decides for all. None: start anew.
+        """Weights, state and source to go on from; rank 0 reads for all, whose machines may not see the folder.
 
-        The state tells its `epoch`, the last one that is complete. Later checkpoints than the epoch asked for move
-        aside.
+        None: start anew. The state tells its `epoch`, the last one that is complete. Later checkpoints than the epoch
+        asked for move aside.
         """
         if resume is None:
             return None
-        plan = None
-        if processes.is_main:
-            recent = self.manager.recent_epoch()
-            last = checkpoint_file.load(self.last_file) if self.last_file.is_file() else None
-            if resume != "auto":
-                plan = self.manager.resume(int(resume))
-                if last and last["state"]["epoch"] > int(resume):
-                    target = self.manager.folder / "superseded"
-                    target.mkdir(exist_ok=True)
-                    self.last_file.replace(target / f"last_{time.strftime('%Y%m%d_%H%M%S')}.pytorch")
-            elif last and (recent is None or last["state"]["epoch"] >= recent):
-                plan = (self.last_file, None)
-            elif recent is not None:
-                plan = self.manager.resume(recent)
-        plan = processes.broadcast(plan)
-        if plan is None:
-            return None
-        if plan[1] is None:
-            last = checkpoint_file.load(plan[0])
-            return last["weights"], last["state"], plan[0]
-        return checkpoint_file.load(plan[0]), checkpoint_file.load(plan[1]), plan[0]
+        return processes.broadcast(self._read_saved(resume) if processes.is_main else None)
+
+    def _read_saved(self, resume: str) -> tuple[dict, dict, Path] | None:
+        recent = self.manager.recent_epoch()
+        last = checkpoint_file.load(self.last_file) if self.last_file.is_file() else None
+        if resume == "auto":
+            if last and (recent is None or last["state"]["epoch"] >= recent):
+                return last["weights"], last["state"], self.last_file
+            if recent is None:
+                return None
+        weights, state = self.manager.resume(recent if resume == "auto" else int(resume))
+        if resume != "auto" and last and last["state"]["epoch"] > int(resume):
+            target = self.manager.folder / "superseded"
+            target.mkdir(exist_ok=True)
+            self.last_file.replace(target / f"last_{time.strftime('%Y%m%d_%H%M%S')}.pytorch")
+        return checkpoint_file.load(weights), checkpoint_file.load(state), weights
 
     def save_last(self, weights: dict, state: dict) -> None:
         """Write the newest state."""

@@ -60,7 +60,7 @@ class Batches:
 
         Raises:
             ValueError: a sample cannot be read.
-            RuntimeError: a worker died, as of a SIGTERM to all processes.
+            RuntimeError: a worker was killed.
         """
         try:
             return to_device(next(self._iterator), self.device)

@@ -161,8 +161,12 @@ def test_codes_of_success_and_interruption(capsys):
     assert capsys.readouterr().err == "interrupted\n"
 
 
-def test_of_several_processes_the_first_tells_but_all_tell_of_what_is_theirs(capsys, monkeypatch):
-    monkeypatch.setenv("RANK", "1")
+def test_of_a_machines_processes_the_first_tells_but_all_tell_of_what_is_theirs(capsys, monkeypatch):
+    monkeypatch.setenv("RANK", "4")
+    monkeypatch.setenv("LOCAL_RANK", "0")
+    assert cli.run(raising(ValueError("x")), []) == 1
+    assert capsys.readouterr().err == "error: x\n"
+    monkeypatch.setenv("LOCAL_RANK", "1")
     alone = OneProcessError("process 1: x")
     for error, told in ((ValueError("x"), ""), (OSError("full"), "error: full\n"), (alone, "error: process 1: x\n")):
         assert cli.run(raising(error), []) == 1

@@ -1,4 +1,4 @@
-"""The first signal is a wish, the second Ctrl-C stops at once; workers leave Ctrl-C to the main process."""
+"""The first signal is a wish, the second Ctrl-C stops at once; workers leave both to the main process."""
 
 import os
 import signal
@@ -35,25 +35,8 @@ def test_a_second_ctrl_c_stops_at_once(first):
     assert signal.getsignal(signal.SIGINT) == before
 
 
-@pytest.mark.skipif(os.name != "posix", reason="forks")
-def test_dead_workers_are_no_error_once_a_stop_is_wished():
-    """PyTorch's loader raises from its SIGCHLD handler when a worker died of the SIGTERM that all processes got."""
-
-    def watch(*_):
-        raise RuntimeError("a worker died")
-
-    before = signal.signal(signal.SIGCHLD, watch)
-    try:
-        with StopRequest() as stop:
-            signal.raise_signal(signal.SIGTERM)
-            subprocess.run([sys.executable, "-c", ""], check=True)  # a child that ends
-            assert stop.signal == signal.SIGTERM
-    finally:
-        signal.signal(signal.SIGCHLD, before)
-
-
 @pytest.mark.skipif(os.name != "posix", reason="sends signals")
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 0), (signal.SIGTERM, -signal.SIGTERM)])
-def test_a_worker_leaves_ctrl_c_alone_and_ends_on_sigterm(number, code):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_worker_leaves_signals_to_the_main_process(number):
     script = f"import os\nfrom common.stop_request import start_worker\nstart_worker(0)\nos.kill(os.getpid(), {number})"
-    assert subprocess.run([sys.executable, "-c", script], cwd=ROOT).returncode == code
+    assert subprocess.run([sys.executable, "-c", script], cwd=ROOT).returncode == 0

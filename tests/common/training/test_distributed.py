@@ -127,5 +127,31 @@ def test_a_launcher_and_the_flag_go_together(monkeypatch):
 def test_a_lost_process_is_told_from_other_errors():
     assert is_lost(torch.distributed.DistError("x"))
     assert is_lost(RuntimeError("[/gloo/transport/tcp/pair.cc] Connection closed by peer"))
-    for other in (RuntimeError("shapes differ"), ValueError("gloo"), None):
-        assert not is_lost(other)
+    assert not is_lost(RuntimeError("shapes differ"))
+
+
+def test_networks_that_do_not_meet_are_one_line(monkeypatch):
+    def refuse(*_, **__):
+        raise RuntimeError("Gloo connectFullMesh failed: refused\nat")
+
+    monkeypatch.setattr(torch.distributed, "init_process_group", refuse)
+    monkeypatch.setenv("RANK", "0")
+    told = r"reach one another \(Gloo connectFullMesh failed: refused\); .* export GLOO_SOCKET_IFNAME=eth0$"
+    with pytest.raises(ValueError, match=told), joined(options(dist=True)):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (RuntimeError("[/gloo/transport/tcp/pair.cc] Connection closed by peer"), "another process has ended; what it"),
+        (RuntimeError("shapes differ"), "^shapes differ$"),
+        (OSError("gloo.png: no space left"), "^gloo.png: no space left$"),
+    ],
+)
+def test_a_lost_process_is_one_line(monkeypatch, error, told):
+    for name, value in {"RANK": "0", "WORLD_SIZE": "1", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29604"}.items():
+        monkeypatch.setenv(name, value)
+    kind = ValueError if told.startswith("another") else type(error)
+    with pytest.raises(kind, match=told), joined(options(dist=True)):
+        raise error

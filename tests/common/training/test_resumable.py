@@ -74,20 +74,6 @@ def test_a_signal_waits_for_the_end_of_the_step(training, capsys):
     assert "stopped after step 1 and saved" in capsys.readouterr().out
 
 
-def test_workers_that_die_end_the_training_only_where_a_signal_came(training):
-    def dead():
-        raise RuntimeError("worker exited")
-        yield
-
-    with training as run, run.loop():
-        with pytest.raises(RuntimeError, match="worker exited"):
-            run.draw(dead())
-        os.kill(os.getpid(), signal.SIGTERM)
-        assert run.draw(dead()) is None
-        assert run.stopped == signal.SIGTERM
-    assert run.draw(iter([{"x": 1}])) == {"x": 1}
-
-
 def test_a_share_is_every_so_manieth_of_those_chosen(training):
     with training as run:
         assert run.share(list(range(7)), 3) == [0, 2, 4]

@@ -1,6 +1,8 @@
 """Which samples a step gets, whatever the processes and the resumes, and the batches that bring them."""
 
 import multiprocessing
+import os
+import signal
 from itertools import chain, islice
 
 import numpy as np
@@ -55,6 +57,16 @@ def test_batches_come_in_order_and_end_with_the_block(workers):
     assert found == [[4, 5], [6, 7], [8, 9]]
     assert multiprocessing.active_children() == others
     assert torch.equal(torch.get_rng_state(), before)  # the run's own random numbers are left alone
+
+
+def test_a_sigterm_to_all_leaves_the_step_its_batch():
+    others = multiprocessing.active_children()
+    with Batches(Numbers(), Positions(1), workers=2, device=CPU) as batches:
+        assert next(batches)["number"].tolist() == [0]
+        for worker in set(multiprocessing.active_children()) - set(others):
+            os.kill(worker.pid, signal.SIGTERM)
+        assert [next(batches)["number"].item() for _ in range(8)] == list(range(1, 9))
+    assert multiprocessing.active_children() == others
 
 
 @pytest.mark.parametrize("workers", [0, 1])
