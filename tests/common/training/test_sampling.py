@@ -62,10 +62,10 @@ def test_batches_come_in_order_and_end_with_the_block(workers):
 def test_a_sigterm_to_all_leaves_the_step_its_batch():
     others = multiprocessing.active_children()
     with Batches(Numbers(), Positions(1), workers=2, device=CPU) as batches:
-        assert next(batches)["number"].tolist() == [0]
+        assert [next(batches)["number"].item() for _ in range(2)] == [0, 1]  # both have begun
         for worker in set(multiprocessing.active_children()) - set(others):
             os.kill(worker.pid, signal.SIGTERM)
-        assert [next(batches)["number"].item() for _ in range(8)] == list(range(1, 9))
+        assert [next(batches)["number"].item() for _ in range(8)] == list(range(2, 10))
     assert multiprocessing.active_children() == others
 
 
