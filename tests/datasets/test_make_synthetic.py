@@ -2,7 +2,6 @@
 
 import json
 import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -11,15 +10,14 @@ import pytest
 from common.media.image import write_image
 from tests.helpers.folders import tree
 from tests.helpers.pictures import picture
-from tests.helpers.runs import dataset_script, make_clips
+from tests.helpers.runs import attempt, dataset_script, make_clips
 
 SCRIPT = Path(__file__).parents[2] / "datasets" / "make_synthetic.py"
 script = dataset_script("make_synthetic")
 
 
 def make(root, *options):
-    command = [sys.executable, str(SCRIPT), "--root", str(root), *map(str, options)]
-    return subprocess.run(command, capture_output=True, text=True, cwd=root.parent)
+    return attempt([SCRIPT, "--root", root, *options])
 
 
 def test_sets_of_whole_clips_have_about_as_many_frames_as_the_real_ones(monkeypatch):

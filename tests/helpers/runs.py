@@ -70,8 +70,13 @@ def make_clips(root: Path, layout: str, *argv) -> None:
 
 def script(command) -> None:
     """A script of the project with its arguments."""
-    done = _run([str(word) for word in command])
+    done = attempt(command)
     assert done.returncode == 0, done.stderr
+
+
+def attempt(command) -> subprocess.CompletedProcess:
+    """The same, which may fail."""
+    return _run([str(word) for word in command])
 
 
 def launch(paper: str, argv, port: int, launcher: str = "run", script: Path | None = None):
