@@ -150,7 +150,12 @@ def follow_parent() -> None:
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         with suppress(OSError):  # a kernel without them
-            Path("/proc/self/autogroup").write_text(str(os.nice(0)))
+            while True:
+                try:
+                    Path("/proc/self/autogroup").write_text(str(os.nice(0)))
+                    break
+                except BlockingIOError:  # but for root it takes one in a tenth of a second, of all processes
+                    time.sleep(PAUSE / 10)
 
 
 class Turn:

@@ -174,11 +174,24 @@ def test_trainings_end_with_a_queue_that_is_killed():
     pytest.fail("the training goes on")
 
 
-@pytest.mark.skipif(not Path("/proc/self/autogroup").exists(), reason="this kernel does not share by sessions")
-def test_trainings_are_as_nice_in_their_session_as_the_queue():
+BUSY = """
+real, refused = queue.Path.write_text, [1, 2]
+def write_text(path, text):
+    if refused:
+        refused.pop()
+        raise BlockingIOError
+    return real(path, text)
+queue.Path.write_text = write_text
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/autogroup").exists(), reason="this kernel has no autogroups (sched(7))")
+@pytest.mark.parametrize("before", ["", BUSY], ids=["free", "busy"])
+def test_trainings_are_as_nice_in_their_session_as_the_queue(before):
+    """Also where the kernel takes one word at a time, as from whoever is not root."""
     code = (
-        "import subprocess\nfrom common.training.queue import follow_parent\n"
-        "subprocess.run(['cat', '/proc/self/autogroup'], start_new_session=True, preexec_fn=follow_parent)"
+        f"import subprocess\nfrom common.training import queue\n{before}\n"
+        "subprocess.run(['cat', '/proc/self/autogroup'], start_new_session=True, preexec_fn=queue.follow_parent)"
     )
     done = subprocess.run(["nice", "-n", "7", sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
     assert done.stdout.endswith(" nice 7\n")
