@@ -125,12 +125,11 @@ class FolderReader(_Reader):
         self.num_frames = len(files)
         first = read_image(files[0], upright=True, deep=True)
         self.size = first.shape[:2]
-        self._reduced = {}  # the first of the images that lose bits
+        self._is_told = first.dtype == np.uint16  # what bits are lost; later images may have more than the first
         if first.dtype == np.uint16 and deep:
             self.dtype = first.dtype
         elif first.dtype == np.uint16:
             log.warning("%s: its 16 bits a channel become 8", path)
-            self._reduced["first"] = files[0]
         if has_alpha(files[0]):
             log.warning("%s: its alpha channel is dropped", files[0])
         if missing := missing_numbers(self.names):
@@ -138,14 +137,18 @@ class FolderReader(_Reader):
 
     def timed(self) -> Iterator[tuple[np.ndarray, None]]:
         """The frames, HxWx3 RGB of the type `dtype`, without times; read by as many threads as there are cores."""
-        return in_order((partial(self._image, file) for file in self.files), THREADS)
+        images = in_order((partial(self._image, file) for file in self.files), THREADS)
+        for file, (image, is_reduced) in zip(self.files, images, strict=True):
+            if is_reduced and not self._is_told:
+                log.warning("%s: its 16 bits a channel become 8, which the first image has", file)
+                self._is_told = True
+            yield image, None
 
-    def _image(self, file: Path) -> tuple[np.ndarray, None]:
+    def _image(self, file: Path) -> tuple[np.ndarray, bool]:
+        """An image as levels of `dtype`, and whether it has lost bits."""
         image = read_image(file, upright=True, deep=True)
         check_size(file, image.shape, self.size)
-        if image.dtype == np.uint16 != self.dtype and self._reduced.setdefault("first", file) is file:
-            log.warning("%s: its 16 bits a channel become 8, which the first image has", file)
-        return as_levels(image, self.dtype), None
+        return as_levels(image, self.dtype), image.dtype == np.uint16 != self.dtype
 
 
 class VideoReader(_Reader):

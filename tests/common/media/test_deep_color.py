@@ -93,6 +93,7 @@ def test_of_a_folder_the_first_image_tells_the_bits_and_what_is_lost_is_told_onc
     for number, kind in enumerate(order):
         write_image(tmp_path / f"{number}.png", levels[kind])
     clip = open_clip(tmp_path, deep=True)
+    list(clip)
     images = list(clip)
     if order[0] == "16.png":
         assert np.array_equal(images[2], RGB)
@@ -101,4 +102,11 @@ def test_of_a_folder_the_first_image_tells_the_bits_and_what_is_lost_is_told_onc
     else:
         assert np.array_equal(images[1], np.round(RGB / 257).astype(np.uint8))
         assert len(caplog.messages) == 1
-        assert caplog.messages[0].endswith(".png: its 16 bits a channel become 8, which the first image has")
+        assert caplog.messages[0].endswith("1.png: its 16 bits a channel become 8, which the first image has")
+
+
+def test_where_eight_bits_are_asked_for_a_folder_says_so_once(tmp_path, caplog):
+    for number in range(2):
+        write_image(tmp_path / f"{number}.png", RGB)
+    assert all(np.array_equal(image, np.round(RGB / 257).astype(np.uint8)) for image in open_clip(tmp_path))
+    assert caplog.messages == [f"{tmp_path}: its 16 bits a channel become 8"]
