@@ -51,12 +51,11 @@ def run_on_clip(
     Raises:
         ValueError: `fps` is no rate, or what `run` raises.
     """
-    given = {
-        "output": None if output is None else str(output),
-        "fps": rate_of(fps),
-        "resume": "auto" if resume else None,
-    }
-    own_video.each_input(model.run, cli.flags(type(model).build_parser, input=[str(input)], **given, **flags))
+    options = cli.flags(
+        type(model).build_parser, input=[str(input)], output=None if output is None else str(output),
+        fps=rate_of(fps), resume="auto" if resume else None, **flags,
+    )  # fmt: skip
+    own_video.each_input(model.run, options)
 
 
 def check_settings(amp: str, tile: int) -> None:

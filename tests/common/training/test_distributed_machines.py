@@ -9,7 +9,7 @@ import pytest
 
 from common import cli
 from common.papers import ROOT
-from tests.helpers.runs import _run, launch, program, same
+from tests.helpers.runs import attempt, launch, program, same
 from tests.helpers.tiny_runs import facts
 
 PORT = 29605
@@ -63,7 +63,7 @@ def machines(tmp_path):
     def run(arguments, code):
         (tmp_path / "run.py").write_text(f"{code}\n{program('ifrnet')}")
         words = shlex.split(line.replace("ifrnet/run.py", str(tmp_path / "run.py")))
-        done = _run(["-c", MACHINES, *words, *arguments, *map(str, folders)])
+        done = attempt(["-c", MACHINES, *words, *arguments, *folders])
         return json.loads(done.stdout.splitlines()[-1]), [(folder / "told").read_text() for folder in folders]
 
     return run
